@@ -66,7 +66,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/check_repo.py
+	$(BIN)/python -m tools.check_repo
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
