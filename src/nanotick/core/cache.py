@@ -1,0 +1,166 @@
+"""Compiled kernels on disk.
+
+One file a kernel and signature, in a directory named by version, by the content of nanotick's own source and by the
+CPU: an edited helper, an upgrade or another machine can never be served stale code (Numba's own cache notices only the
+file a function stands in). A file is a digest followed by the payload and is renamed into place, so a killed writer, a
+concurrent one or a flipped bit costs a compilation and nothing else. A directory that cannot be written is said once
+and done without.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.serialize import dumps
+
+from nanotick import __version__
+
+_DIGEST_SIZE = 16
+_STALE_AFTER_S = 30 * 86_400
+# packages without kernels: editing them must not cost a recompilation
+_NO_KERNELS = ("cli", "terminal", "server", "research")
+
+
+@functools.cache
+def source_digest() -> str:
+    """Digest of every source file of nanotick that can reach a kernel."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(root.rglob("*.py")):
+        relative = path.relative_to(root)
+        if relative.parts[0] not in _NO_KERNELS:
+            digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@functools.cache
+def machine_digest() -> str:
+    """Digest of what compiled code depends on besides the source: CPU, Python, Numba, code generation settings."""
+    import numba
+
+    settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
+    parts = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), sys.version, numba.__version__, *settings]
+    return hashlib.blake2b("|".join(parts).encode(), digest_size=6).hexdigest()
+
+
+def cache_root() -> Path:
+    """Where all of nanotick's caches live: `NANOTICK_CACHE_DIR`, else the user's cache directory."""
+    named = os.environ.get("NANOTICK_CACHE_DIR")
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("nanotick", appauthor=False))
+
+
+@functools.cache
+def cache_directory() -> Path | None:
+    """The directory of this version, source and CPU, made if need be; None when nothing can be written anywhere."""
+    name = f"{__version__}-{source_digest()}-{machine_digest()}"
+    for root in (cache_root(), Path(tempfile.gettempdir()) / f"nanotick-{os.getuid() if hasattr(os, 'getuid') else 0}"):
+        directory = root / name
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError:
+            continue
+        _prune(root, directory)
+        return directory
+    warnings.warn(
+        f"no writable cache directory ({cache_root()} and the temporary directory refuse): kernels are compiled anew "
+        "in every process; set NANOTICK_CACHE_DIR to a directory you can write",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _prune(root: Path, keep: Path) -> None:
+    try:
+        for other in root.iterdir():
+            if other != keep and other.is_dir() and time.time() - other.stat().st_mtime > _STALE_AFTER_S:
+                shutil.rmtree(other, ignore_errors=True)
+    except OSError:
+        return  # a shared or vanishing directory is somebody else's to clean
+
+
+class KernelCache(_Cache):  # type: ignore[misc]
+    """The cache of one function, under a key of our choice instead of Numba's index of closures and time stamps."""
+
+    compiled = 0  # functions compiled by this process for want of a cached one
+    loaded = 0
+
+    def __init__(self, function: Any, key: str) -> None:
+        self._key = key
+        self._impl = CompileResultCacheImpl.__new__(CompileResultCacheImpl)
+        self._function = function
+        self._enabled = True
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_directory() or "")
+
+    def path(self, signature: Any) -> Path | None:
+        """The file that holds this function compiled for this signature."""
+        directory = cache_directory()
+        if directory is None:
+            return None
+        digest = hashlib.blake2b(f"{self._key}|{signature}".encode(), digest_size=8).hexdigest()
+        return directory / f"{self._function.__name__}-{digest}.nbc"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        path = self.path(sig) if self._enabled else None
+        if path is None:
+            return None
+        try:
+            data = path.read_bytes()
+            digest, payload = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
+            if hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() != digest:
+                raise ValueError("digest differs")
+            result = self._impl.rebuild(target_context, pickle.loads(payload))  # our own file, digest checked
+        except FileNotFoundError:
+            return None
+        except Exception:  # whatever is wrong with a cached file, compiling again is the cure
+            path.unlink(missing_ok=True)
+            return None
+        KernelCache.loaded += 1
+        return result
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        KernelCache.compiled += 1
+        path = self.path(sig) if self._enabled else None
+        if path is None or data.library.has_dynamic_globals:
+            return
+        payload = dumps(self._impl.reduce(data))
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as temporary:
+                temporary.write(hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() + payload)
+            os.replace(temporary.name, path)
+        except OSError:
+            return  # a full disk must not stop trading; the next process compiles again
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def flush(self) -> None:
+        directory = cache_directory()
+        if directory is not None:
+            for path in directory.glob(f"{self._function.__name__}-*.nbc"):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Compiling everything once: under a lock, with progress, recorded in a manifest.
+
+`warm()` walks the registry of the modules named in `KERNEL_MODULES`, compiles what the cache lacks and loads the rest.
+One process at a time compiles (a lock file); others wait and then load. The manifest says for which version, source
+and CPU the cache is complete, how many kernels it holds and how long they took.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nanotick import __version__
+from nanotick.core.kernel import REGISTRY, compile_entry
+from nanotick.core.mode import INTERPRET
+
+# every module that declares entries; importing them fills the registry
+KERNEL_MODULES: list[str] = []
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a complete cache says of itself."""
+
+    version: str
+    source: str
+    machine: str
+    kernels: int
+    compiled: int
+    seconds: float
+
+
+def _manifest_path() -> Path | None:
+    from nanotick.core.cache import cache_directory
+
+    directory = cache_directory()
+    return None if directory is None else directory / "manifest.json"
+
+
+def read_manifest() -> Manifest | None:
+    """The manifest of the present cache directory, or None when it is missing or unreadable."""
+    path = _manifest_path()
+    try:
+        return None if path is None else Manifest(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _lock(directory: Path | None) -> Iterator[None]:
+    if directory is None:
+        yield
+        return
+    with open(directory / "warmup.lock", "w") as handle:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass  # without locks (Windows, some network file systems) two processes may compile the same kernels
+        yield
+
+
+def is_warm() -> bool:
+    """Whether the cache holds every kernel of this version, source and CPU."""
+    return INTERPRET or read_manifest() is not None
+
+
+def warm(progress: Progress | None = None) -> Manifest:
+    """Compile or load every registered kernel.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called before each kernel with its name, its number from 0 and the total, and once at the end with an empty name.
+
+    Returns
+    -------
+    Manifest
+    """
+    for module in KERNEL_MODULES:
+        importlib.import_module(module)
+    if INTERPRET:
+        return Manifest(__version__, "interpreted", "interpreted", len(REGISTRY), 0, 0.0)
+    from nanotick.core.cache import KernelCache, cache_directory, machine_digest, source_digest
+
+    started, before = time.perf_counter(), KernelCache.compiled
+    with _lock(cache_directory()):
+        entries = list(REGISTRY.values())
+        for i, entry in enumerate(entries):
+            if progress is not None:
+                progress(entry.name, i, len(entries))
+            compile_entry(entry)
+        if progress is not None:
+            progress("", len(entries), len(entries))
+        manifest = Manifest(
+            __version__,
+            source_digest(),
+            machine_digest(),
+            len(entries),
+            KernelCache.compiled - before,
+            round(time.perf_counter() - started, 3),
+        )
+        path = _manifest_path()
+        if path is not None and (manifest.compiled or read_manifest() is None):
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(asdict(manifest)))
+            os.replace(temporary, path)
+    return manifest
