@@ -1,0 +1,1 @@
+"""What is done with runs: the backtest façade, results, statistics and reports."""
