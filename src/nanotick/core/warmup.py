@@ -21,7 +21,9 @@ from nanotick.core.kernel import REGISTRY, compile_entry
 from nanotick.core.mode import INTERPRET
 
 # every module that declares entries; importing them fills the registry
-KERNEL_MODULES: list[str] = []
+KERNEL_MODULES: list[str] = [
+    "nanotick.data.synthetic_flow",
+]
 
 Progress = Callable[[str, int, int], None]
 

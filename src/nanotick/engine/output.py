@@ -145,10 +145,6 @@ class DataFile:
     digest: str  # hexadecimal
 
 
-def _none(dtype: np.dtype[Any]) -> Any:
-    return field(default_factory=lambda: np.empty(0, dtype))
-
-
 @dataclass(frozen=True)
 class RunOutput:
     """Everything a run leaves.
@@ -190,9 +186,9 @@ class RunOutput:
     instruments: InstrumentTable
     strategies: tuple[StrategyRun, ...]
     counters: RunCounters = field(default_factory=RunCounters)
-    marks: npt.NDArray[Any] = _none(MARK_SAMPLE)
-    positions: npt.NDArray[Any] = _none(FINAL_POSITION)
-    queue: npt.NDArray[Any] = _none(QUEUE_SAMPLE)
+    marks: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, MARK_SAMPLE))
+    positions: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, FINAL_POSITION))
+    queue: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, QUEUE_SAMPLE))
     order_strategy: Mapping[int, int] = field(default_factory=dict)
     check_names: Mapping[int, str] = field(default_factory=dict)
     check_units: Mapping[int, str] = field(default_factory=dict)
