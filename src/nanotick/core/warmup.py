@@ -22,6 +22,8 @@ from nanotick.core.mode import INTERPRET
 
 # every module that declares entries; importing them fills the registry
 KERNEL_MODULES: list[str] = [
+    "nanotick.book.apply",
+    "nanotick.book.calls",
     "nanotick.data.checks",
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",

@@ -1,0 +1,309 @@
+"""Order-by-order book: every resting order in the FIFO queue of its level.
+
+An order is a 32-byte slot that knows its level's cell, its neighbours in the queue and its owner (instrument and side),
+so removing it needs neither its price nor a search. Price and side of an order are read off its level.
+
+Every function that changes the book returns `BookChange` bits and does nothing when it refuses.
+"""
+
+from __future__ import annotations
+
+from nanotick.book.depth import crossed, in_book
+from nanotick.book.grid import grid_cell
+from nanotick.book.ladder import cell_rank, level_appears, level_vanishes
+from nanotick.book.order_index import index_find, index_insert, index_remove
+from nanotick.book.queue_position import queue_append, queue_change, queue_drop
+from nanotick.book.records import (
+    BAD_VALUE,
+    BEST_CHANGED,
+    DEPTH_CHANGED,
+    FULL,
+    MAX_PRICE,
+    UNKNOWN_ORDER,
+    cell_at,
+    order_at,
+    side_at,
+    store_at,
+)
+from nanotick.core.kernel import kernel
+
+
+@kernel
+def take_order(store: int) -> int:
+    """A free order slot, or 0."""
+    root = store_at(store)
+    slot = root.order_free
+    if slot != 0:
+        root.order_free = order_at(root.orders_address, slot).next
+        return slot
+    if root.order_next >= root.order_capacity:
+        return 0
+    slot = root.order_next
+    root.order_next = slot + 1
+    return slot
+
+
+@kernel
+def free_order(store: int, slot: int) -> None:
+    """Give a slot back. Its last content stays readable until it is taken again, but for the link."""
+    root = store_at(store)
+    order = order_at(root.orders_address, slot)
+    order.level = 0
+    order.next = root.order_free
+    root.order_free = slot
+
+
+@kernel
+def link_order(store: int, slot: int, cell: int, owner: int, ident: int, qty: int, ts: int) -> int:
+    """Put a filled-in slot at the back of a level's queue."""
+    root = store_at(store)
+    level = cell_at(root.cells_address, cell)
+    order = order_at(root.orders_address, slot)
+    tail = level.tail
+    order.id = ident
+    order.qty = qty
+    order.level = cell
+    order.next = 0
+    order.prev = tail
+    order.owner = owner
+    if tail != 0:
+        order_at(root.orders_address, tail).next = slot
+    else:
+        level.head = slot
+    level.tail = slot
+    level.orders += 1
+    level.ts = ts
+    before = level.qty
+    level.qty = before + qty
+    side = side_at(root.sides_address, owner)
+    side.orders += 1
+    root.orders_live += 1
+    if before == 0:
+        level_appears(store, owner, cell, cell_rank(store, cell))
+    if level.queue != 0:
+        queue_append(store, cell, slot, qty)
+    if cell == side.best_cell:
+        return DEPTH_CHANGED | BEST_CHANGED
+    return DEPTH_CHANGED
+
+
+@kernel
+def unlink_order(store: int, slot: int, ts: int) -> int:
+    """Take an order out of its level's queue (the slot and the id stay with the caller)."""
+    root = store_at(store)
+    order = order_at(root.orders_address, slot)
+    cell = order.level
+    owner = order.owner
+    level = cell_at(root.cells_address, cell)
+    ahead, behind = order.prev, order.next
+    if level.queue != 0:
+        queue_change(store, cell, slot, -order.qty, -1)
+    if ahead != 0:
+        order_at(root.orders_address, ahead).next = behind
+    else:
+        level.head = behind
+    if behind != 0:
+        order_at(root.orders_address, behind).prev = ahead
+    else:
+        level.tail = ahead
+    level.orders -= 1
+    level.ts = ts
+    left = level.qty - order.qty
+    level.qty = left
+    side = side_at(root.sides_address, owner)
+    side.orders -= 1
+    root.orders_live -= 1
+    change = DEPTH_CHANGED
+    if cell == side.best_cell:
+        change = DEPTH_CHANGED | BEST_CHANGED
+    if left == 0:
+        if level.queue != 0:
+            queue_drop(store, cell)
+        level_vanishes(store, owner, cell)
+    return change
+
+
+@kernel
+def remove_order(store: int, slot: int, ts: int) -> int:
+    """Unlink an order, forget its id, free its slot."""
+    root = store_at(store)
+    order = order_at(root.orders_address, slot)
+    index_remove(store, order.owner >> 1, order.id, slot)
+    change = unlink_order(store, slot, ts)
+    free_order(store, slot)
+    return change
+
+
+@kernel
+def shrink_order(store: int, slot: int, qty: int, ts: int) -> int:
+    """Take less than all of an order's quantity off it; it keeps its place."""
+    root = store_at(store)
+    order = order_at(root.orders_address, slot)
+    cell = order.level
+    level = cell_at(root.cells_address, cell)
+    if level.queue != 0:
+        queue_change(store, cell, slot, -qty, 0)
+    order.qty -= qty
+    level.qty -= qty
+    level.ts = ts
+    if cell == side_at(root.sides_address, order.owner).best_cell:
+        return DEPTH_CHANGED | BEST_CHANGED
+    return DEPTH_CHANGED
+
+
+# --- the book's verbs -----------------------------------------------------------------------------------------------
+
+
+@kernel
+def order_find(store: int, instrument: int, ident: int) -> int:
+    """Slot of a resting order, or -1."""
+    slot = index_find(store, instrument, ident)
+    return slot if slot != 0 else -1
+
+
+@kernel
+def order_add(store: int, instrument: int, ident: int, side: int, price: int, qty: int, ts: int) -> int:
+    """Rest a new order at the back of its level's queue."""
+    if not in_book(store, instrument) or (side != 1 and side != -1) or qty <= 0 or qty > MAX_PRICE:
+        return BAD_VALUE
+    if index_find(store, instrument, ident) != 0:
+        return BAD_VALUE
+    return place_order(store, 2 * instrument + ((1 - side) >> 1), ident, side * price, qty, ts)
+
+
+@kernel
+def place_order(store: int, owner: int, ident: int, rank: int, qty: int, ts: int) -> int:
+    """`order_add` for an id known to be new."""
+    root = store_at(store)
+    cell = grid_cell(store, owner, rank)
+    if cell <= 0:
+        return -cell
+    level = cell_at(root.cells_address, cell)
+    if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
+        return BAD_VALUE
+    slot = take_order(store)
+    if slot == 0:
+        return FULL
+    if not index_insert(store, owner >> 1, ident, slot):
+        order_at(root.orders_address, slot).next = root.order_free
+        root.order_free = slot
+        return FULL
+    return crossed(store, owner >> 1, link_order(store, slot, cell, owner, ident, qty, ts))
+
+
+@kernel
+def order_delete(store: int, instrument: int, ident: int, ts: int) -> int:
+    """Remove an order."""
+    slot = index_find(store, instrument, ident)
+    if slot == 0:
+        return UNKNOWN_ORDER
+    return remove_order(store, slot, ts)
+
+
+@kernel
+def order_reduce(store: int, instrument: int, ident: int, qty: int, ts: int) -> int:
+    """Take quantity off an order; all of it (or more, which is also flagged as a bad value) removes it."""
+    slot = index_find(store, instrument, ident)
+    if slot == 0:
+        return UNKNOWN_ORDER
+    if qty <= 0:
+        return BAD_VALUE
+    resting = order_at(store_at(store).orders_address, slot).qty
+    if qty < resting:
+        return shrink_order(store, slot, qty, ts)
+    change = remove_order(store, slot, ts)
+    if qty > resting:
+        return change | BAD_VALUE
+    return change
+
+
+@kernel
+def order_execute(store: int, instrument: int, ident: int, qty: int, ts: int) -> int:
+    """Execute part or all of an order: the book changes as by `order_reduce`."""
+    return order_reduce(store, instrument, ident, qty, ts)
+
+
+@kernel
+def order_modify(store: int, instrument: int, ident: int, price: int, qty: int, ts: int) -> int:
+    """Give an order a new price and total quantity. Same price and no more quantity keeps its place in the queue."""
+    slot = index_find(store, instrument, ident)
+    if slot == 0:
+        return UNKNOWN_ORDER
+    if qty <= 0 or qty > MAX_PRICE:
+        return BAD_VALUE
+    root = store_at(store)
+    order = order_at(root.orders_address, slot)
+    owner = order.owner
+    rank = price if owner & 1 == 0 else -price
+    if rank == cell_rank(store, order.level) and qty <= order.qty:
+        if qty == order.qty:
+            return 0
+        return shrink_order(store, slot, order.qty - qty, ts)
+    cell = grid_cell(store, owner, rank)  # before anything is undone: it may be refused
+    if cell <= 0:
+        return -cell
+    level = cell_at(root.cells_address, cell)
+    if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
+        return BAD_VALUE
+    change = unlink_order(store, slot, ts)
+    return crossed(store, owner >> 1, change | link_order(store, slot, cell, owner, order.id, qty, ts))
+
+
+@kernel
+def order_replace(store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int) -> int:
+    """An order leaves, another id of the same side joins the back of a queue."""
+    slot = index_find(store, instrument, old)
+    if slot == 0:
+        return UNKNOWN_ORDER
+    if qty <= 0 or qty > MAX_PRICE or (new != old and index_find(store, instrument, new) != 0):
+        return BAD_VALUE
+    root = store_at(store)
+    owner = order_at(root.orders_address, slot).owner
+    rank = price if owner & 1 == 0 else -price
+    cell = grid_cell(store, owner, rank)
+    if cell <= 0:
+        return -cell
+    level = cell_at(root.cells_address, cell)
+    if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
+        return BAD_VALUE
+    index_remove(store, instrument, old, slot)
+    change = unlink_order(store, slot, ts)
+    if not index_insert(store, instrument, new, slot):
+        free_order(store, slot)
+        return change | FULL
+    return crossed(store, instrument, change | link_order(store, slot, cell, owner, new, qty, ts))
+
+
+# --- what an order is -----------------------------------------------------------------------------------------------
+
+
+@kernel
+def order_qty(store: int, slot: int) -> int:
+    """Resting quantity of a slot."""
+    return order_at(store_at(store).orders_address, slot).qty
+
+
+@kernel
+def order_id(store: int, slot: int) -> int:
+    """Id of a slot."""
+    return order_at(store_at(store).orders_address, slot).id
+
+
+@kernel
+def order_side(store: int, slot: int) -> int:
+    """Side of a slot: 1 bid, -1 ask."""
+    return 1 - 2 * (order_at(store_at(store).orders_address, slot).owner & 1)
+
+
+@kernel
+def order_price(store: int, slot: int) -> int:
+    """Price of a slot."""
+    order = order_at(store_at(store).orders_address, slot)
+    return (1 - 2 * (order.owner & 1)) * cell_rank(store, order.level)
+
+
+@kernel
+def next_order(store: int, slot: int) -> int:
+    """Slot behind this one in its queue, or -1."""
+    behind = order_at(store_at(store).orders_address, slot).next
+    return behind if behind != 0 else -1
