@@ -1,6 +1,27 @@
 """Compiling everything once: under a lock, with progress, recorded in a manifest.
 
-`warm()` walks the registry of the modules named in `KERNEL_MODULES: list[str] = [
+`warm()` walks the registry of the modules named in `KERNEL_MODULES`, compiles what the cache lacks and loads the rest.
+One process at a time compiles (a lock file); others wait and then load. The manifest says for which version, source
+and CPU the cache is complete, how many kernels it holds and how long they took.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nanotick import __version__
+from nanotick.core.kernel import REGISTRY, compile_entry
+from nanotick.core.mode import INTERPRET
+
+# every module that declares entries; importing them fills the registry
+KERNEL_MODULES: list[str] = [
     "nanotick.book.apply",
     "nanotick.book.calls",
     "nanotick.core.journal_kernel",
