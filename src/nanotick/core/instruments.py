@@ -1,8 +1,9 @@
 """Instruments, symbols and venues: what an integer price means, and the rules an order must meet.
 
 An instrument is a symbol at a venue. Its number is its place in the table and in every per-instrument array. Prices
-are integers of `10**-price_decimals`, quantities of `10**-qty_decimals`, money of the instrument's *value scale*
-`10**-(price_decimals + qty_decimals)` times the contract multiplier, so that price times quantity is exact.
+are integers of `10**-price_decimals`, quantities of `10**-qty_decimals`, money of the instrument's *value scale*: for
+linear contracts `10**-(price_decimals + qty_decimals)`, so that price times quantity is exact, for inverse ones
+`10**-10` of the base currency, because a quotient has no exact scale.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from nanotick.core.fixed import from_scaled, to_scaled
 from nanotick.core.memory import record_at
 from nanotick.core.records import TradingStatus
 
+INVERSE_VALUE_DECIMALS = 10
+
 
 class Contract(IntEnum):
     """How price and quantity make money."""
@@ -35,8 +38,8 @@ INSTRUMENT = np.dtype(
         ("min_qty", "<i8"),  # quantity units
         ("max_qty", "<i8"),  # quantity units, 0: the venue states none
         ("min_notional", "<i8"),  # value units
-        ("multiplier", "<i8"),  # contract multiplier (linear), face value of a contract in value units (inverse)
-        ("value_unit", "<i8"),  # 10^(price_decimals + qty_decimals): value units in one unit of the currency
+        ("multiplier", "<i8"),  # linear: contract multiplier; inverse: value units * price units in one quantity unit
+        ("value_unit", "<i8"),  # 10^value_decimals: value units in one unit of the currency
         ("status", "<i8"),  # TradingStatus
         ("reference_price", "<i8"),  # price units: the collar's reference until the book has a mid
         ("price_low", "<i8"),  # price band, price units, 0: none
@@ -102,6 +105,8 @@ class Instrument:
     @property
     def value_decimals(self) -> int:
         """Decimal places of the value scale."""
+        if self.contract == Contract.INVERSE:
+            return INVERSE_VALUE_DECIMALS
         return self.price_decimals + self.qty_decimals
 
     def price(self, value: str | int | Decimal) -> int:
@@ -207,7 +212,9 @@ class InstrumentTable:
             row["min_qty"] = item.qty(item.min_qty)
             row["max_qty"] = item.qty(item.max_qty)
             row["min_notional"] = to_scaled(item.min_notional, item.value_decimals, "min_notional")
-            row["multiplier"] = to_scaled(item.multiplier, 0 if linear else item.value_decimals, "multiplier")
+            # inverse: value = face * qty / price, with every scale folded into the one multiplier
+            scale = 0 if linear else item.value_decimals + item.price_decimals - item.qty_decimals
+            row["multiplier"] = to_scaled(item.multiplier, scale, "multiplier")
             row["value_unit"] = 10**item.value_decimals
             row["status"] = TradingStatus.TRADING
             row["currency"] = self.currencies.index(item.currency)
