@@ -28,6 +28,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.core.journal_reader",
     "nanotick.core.journal_segment",
     "nanotick.core.journal_sync",
+    "nanotick.core.ring",
     "nanotick.data.checks",
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",
