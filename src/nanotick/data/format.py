@@ -27,6 +27,7 @@ from nanotick.data.quality import BadDataError, QualityReport
 # name -> module with FORMAT, in the order in which content is tried
 FORMATS: dict[str, str] = {
     "event": "nanotick.data.events_format",
+    "itch": "nanotick.data.itch",
 }
 
 SKIPPED = -1
