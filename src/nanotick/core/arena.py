@@ -136,17 +136,13 @@ class Arena:
             self._bind(entry["name"], dtype, entry["offset"], entry["count"], entry["counter"], entry["transient"])
         return self
 
-    def _bind(
-        self, name: str, dtype: np.dtype[Any], offset: int, count: int, counter: int, transient: bool
-    ) -> Region:
+    def _bind(self, name: str, dtype: np.dtype[Any], offset: int, count: int, counter: int, transient: bool) -> Region:
         view = self._bytes[offset : offset + count * dtype.itemsize].view(dtype)
         region = Region(name, dtype, offset, count, counter, transient, self.address + offset, view)
         self._regions[name] = region
         return region
 
-    def region(
-        self, name: str, dtype: npt.DTypeLike, count: int, counter: int = 0, transient: bool = False
-    ) -> Region:
+    def region(self, name: str, dtype: npt.DTypeLike, count: int, counter: int = 0, transient: bool = False) -> Region:
         """Reserve a region.
 
         Parameters

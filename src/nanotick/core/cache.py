@@ -51,7 +51,13 @@ def machine_digest() -> str:
     import numba
 
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
-    parts = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), sys.version, numba.__version__, *settings]
+    parts = [
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+        sys.version,
+        numba.__version__,
+        *settings,
+    ]
     return hashlib.blake2b("|".join(parts).encode(), digest_size=6).hexdigest()
 
 
