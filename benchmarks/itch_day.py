@@ -3,8 +3,8 @@
 The file is Nasdaq's own form: a 2-byte big-endian length before each message. The day has the message mix of a real one
 (`MIX_*`, in messages per ten thousand); symbols are drawn by Zipf's law with exponent 0.9, so a few names carry most of
 the traffic; references rise by one or two; prices lie on the cent grid; books are never crossed; an execution always
-takes the front of the best queue. Orders that are deleted, replaced or reduced are drawn half from the last few thousand
-entered and half from all that rest, because most real orders live briefly and some live all day.
+takes the front of the best queue. The order to delete, replace or reduce is drawn by an age whose logarithm is uniform:
+most real orders live briefly and some live all day.
 
 Live orders grow to about 0.19 million over 100 symbols and 1.3 million over 8,000 in ten million messages: the mix says
 so, since what is added and neither deleted nor executed stays.
@@ -21,7 +21,7 @@ MIX_100 = (4330, 130, 3990, 780, 420, 190, 140, 20)
 MIX_8K = (4920, 150, 3540, 690, 380, 170, 130, 20)
 ZIPF_EXPONENT = 0.9
 LADDER_TICKS = 8192  # price levels a symbol and side may use, in cents around its opening price
-RECENT_ORDERS = 4096
+AGE_GLANCES = 6  # draws of an age before any resting order will do
 BYTES_PER_MESSAGE_MAX = 38  # an upper bound of the mean over any mix that is mostly adds and deletes
 OPEN_NS = 34_200 * 1_000_000_000  # 09:30, nanoseconds since midnight
 SESSION_NS = 23_400 * 1_000_000_000
@@ -81,7 +81,17 @@ def _unlink(slot: Any, level: Any, following: Any, preceding: Any, head: Any, ta
 
 
 @njit(cache=True)
-def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any, seed: Any, opening: Any) -> Any:
+def _write_day(
+    out: Any,
+    messages: Any,
+    symbols: Any,
+    mix: Any,
+    cumulative: Any,
+    seed: Any,
+    opening: Any,
+    session_ns: Any,
+    shape: Any,
+) -> Any:
     """Fill `out` with a day and return (bytes, peak of live orders, counts of A F D U E X P C)."""
     width = LADDER_TICKS
     state = np.array([seed], np.uint64)
@@ -121,7 +131,7 @@ def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any,
     next_reference = np.int64(1_000)
     match_number = np.int64(1)
     todo = messages - symbols - 3
-    step = SESSION_NS // max(todo, 1)
+    step = session_ns // max(todo, 1)
     ts = np.int64(OPEN_NS)
     for _ in range(todo):
         ts += _random(state) % (2 * step) + 1
@@ -138,10 +148,14 @@ def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any,
             for _try in range(4):
                 if living == 0:
                     break
-                if _random(state) & 1:
-                    slot = entered - 1 - _random(state) % min(entered, RECENT_ORDERS)
-                    if qty[slot] == 0:
-                        slot = -1
+                bits = 0
+                while (entered >> bits) > 1:
+                    bits += 1
+                for _glance in range(AGE_GLANCES):
+                    age = _random(state) % (np.int64(1) << (_random(state) % (bits + 1)))
+                    if qty[entered - 1 - age] > 0:
+                        slot = entered - 1 - age
+                        break
                 if slot < 0:
                     slot = live[_random(state) % living]
                 if kind != _X or qty[slot] > 1:
@@ -158,6 +172,9 @@ def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any,
                     kind = _A
                 else:
                     slot = head[(symbol * 2 + side) * width + best[symbol * 2 + side]]
+        if (kind == _A or kind == _F) and living >= shape[0]:
+            slot = live[_random(state) % living]
+            kind = _D
         counts[kind] += 1
 
         # A replacement keeps its side and symbol and takes a new price like an addition.
@@ -190,7 +207,7 @@ def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any,
                 at = _put(out, _put(out, at, old_reference, 8), cut, 4)
             elif kind == _E or kind == _C:
                 done = qty[slot]
-                if _random(state) % 100 < 40 and done > 1:
+                if _random(state) % 100 < 36 and done > 1:
                     done = 1 + _random(state) % (done - 1)
                 qty[slot] -= done
                 removed = qty[slot] == 0
@@ -225,7 +242,7 @@ def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any,
             book = symbol * 2 + side
             other = symbol * 2 + 1 - side
             distance = np.int64(0)
-            while distance < 40 and _random(state) % 100 < 72:
+            while distance < 60 and _random(state) % 100 < shape[1]:
                 distance += 1
             if _random(state) % 100 < 4:
                 distance += _random(state) % 300
@@ -279,7 +296,14 @@ def _write_day(out: Any, messages: Any, symbols: Any, mix: Any, cumulative: Any,
     return at, peak, counts
 
 
-def itch_day(messages: int, symbols: int, seed: int = 2017) -> tuple[np.ndarray[Any, Any], dict[str, int]]:
+def itch_day(
+    messages: int,
+    symbols: int,
+    seed: int = 2017,
+    session_ns: int = SESSION_NS,
+    live_max: int = 1 << 31,
+    spread_percent: int = 72,
+) -> tuple[np.ndarray[Any, Any], dict[str, int]]:
     """Make an ITCH 5.0 day.
 
     Parameters
@@ -290,6 +314,13 @@ def itch_day(messages: int, symbols: int, seed: int = 2017) -> tuple[np.ndarray[
         Symbols, numbered from 1 as stock locate and named S00001 onwards; at most 65,535.
     seed : int
         Seed of everything random.
+    session_ns : int
+        Length of the session in nanoseconds; messages are spread evenly over it.
+    live_max : int
+        From this many resting orders on, an order is deleted where one would have been added.
+    spread_percent : int
+        Chance in a hundred that a new order lies one tick further from the touch, and so on: 72 keeps most of a queue
+        within a few ticks, 90 spreads it over some twenty.
 
     Returns
     -------
@@ -306,7 +337,17 @@ def itch_day(messages: int, symbols: int, seed: int = 2017) -> tuple[np.ndarray[
     opening = 5_000 + np.random.default_rng(seed).integers(0, 45_000, symbols)
     mix = np.array(MIX_8K if symbols >= 1_000 else MIX_100, np.int64)
     out = np.empty(messages * BYTES_PER_MESSAGE_MAX + symbols * 41 + 4_096, np.uint8)
-    size, peak, counts = _write_day(out, messages, symbols, mix, cumulative, np.uint64(seed), opening)
+    size, peak, counts = _write_day(
+        out,
+        messages,
+        symbols,
+        mix,
+        cumulative,
+        np.uint64(seed),
+        opening,
+        session_ns,
+        np.array([live_max, spread_percent]),
+    )
     facts = dict(zip("AFDUEXPC", (int(count) for count in counts), strict=True))
     return out[:size], {**facts, "S": 3, "R": symbols, "live_peak": int(peak)}
 
