@@ -41,8 +41,8 @@ def write_binance_raw(path: Path, rows: int) -> int:
                 first = update + 1
                 previous, update = update, update + len(bids) + len(asks)
                 out.write(
-                    f'{recv_ns[i]} {{"stream":"{SYMBOL.lower()}@depth@0ms","data":{{"e":"depthUpdate","E":{venue_ms[i]},'
-                    f'"T":{venue_ms[i]},"s":"{SYMBOL}","U":{first},"u":{update},"pu":{previous},'
+                    f'{recv_ns[i]} {{"stream":"{SYMBOL.lower()}@depth@0ms","data":{{"e":"depthUpdate",'
+                    f'"E":{venue_ms[i]},"T":{venue_ms[i]},"s":"{SYMBOL}","U":{first},"u":{update},"pu":{previous},'
                     f'"b":[{",".join(bids)}],"a":[{",".join(asks)}]}}}}\n'
                 )
                 bids.clear()

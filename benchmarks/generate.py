@@ -1,4 +1,4 @@
-"""The inputs of the benchmarks, by name: made once from their seeds, kept in a temporary directory, the same for everyone.
+"""The inputs of the benchmarks, by name: made once from their seeds and kept in a temporary directory.
 
     python -m benchmarks.generate            # list what there is
     python -m benchmarks.generate itch_10m   # make it (if need be) and print where it is

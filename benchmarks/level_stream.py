@@ -1,10 +1,10 @@
 """A seeded price-level market: depth updates and trades of one liquid instrument, in either program's records.
 
-A one-tick-wide market like a large perpetual future: best ask at tick `m`, best bid at `m - 1`. Messages come about every
-18 ms; three in four are depth messages that change about ten levels each (their distance from the touch is log-uniform
-up to 200 ticks), one in four is a burst of trades that eats into the best level and moves the market when it is gone.
-That makes about 500 rows a second of market time. Receive stamps are half a millisecond and some noise behind and never
-overtake each other.
+A one-tick-wide market like a large perpetual future: best ask at tick `m`, best bid at `m - 1`. Messages come about
+every 18 ms; three in four are depth messages that change about ten levels each (their distance from the touch is
+log-uniform up to 200 ticks), one in four is a burst of trades that eats into the best level and moves the market when
+it is gone. That makes about 500 rows a second of market time. Receive stamps are half a millisecond and some noise
+behind and never overtake each other.
 """
 
 from typing import Any
@@ -103,7 +103,6 @@ def _fill(rows: Any, seed: Any) -> Any:
                         levels[side, best] = _draw_lots(state)
                         dirty[dirty_count] = side * WINDOW_TICKS + best
                         dirty_count += 1
-                    m = min(max(m, 4 * DEEPEST_TICKS), WINDOW_TICKS - 4 * DEEPEST_TICKS)
                     break
         else:
             for k in range(dirty_count):

@@ -1,8 +1,9 @@
 """A seeded order-by-order market of one instrument, from a generated ITCH day, in either program's records.
 
 hftbacktest reads what Databento's market-by-order feed would say: a fill names the resting order and changes nothing,
-then a cancel or a modify takes the quantity away; a trade precedes them. A replacement is a cancel and an add. nanotick's
-events say an execution in one record. Both therefore see the same market; rates are counted in rows of the former.
+then a cancel or a modify takes the quantity away; a trade precedes them. A replacement is a cancel and an add.
+nanotick's events say an execution in one record. Both therefore see the same market; rates are counted in rows of the
+former.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """What a benchmark is compared with: another program run in an environment of its own, or a published figure.
 
-Programs from PyPI (hftbacktest, NautilusTrader) live in `.venv-peers`, made by `make bench` from `requirements/peers.lock`,
-since they want other versions of NumPy than nanotick. Each is driven by a script in `benchmarks/peers/`, which reads the
-same generated input and prints one line of JSON, `{"value": ...}`: the median of five, in processor time.
+Programs from PyPI (hftbacktest, NautilusTrader) live in `.venv-peers`, made by `make bench` from
+`requirements/peers.lock`, since they want other versions of NumPy than nanotick. Each is driven by a script in
+`benchmarks/peers/`, which reads the same generated input and prints one line of JSON, `{"value": ...}`: the median of
+five, in processor time.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """A seeded stream of best bids and offers: one tick wide, a random walk, one quote a millisecond.
 
-The stream NautilusTrader and nanotick both trade on: each quote is a new record, and every quote has size on both sides.
+The stream NautilusTrader and nanotick both trade on: each quote has size on both sides.
 """
 
 from typing import Any

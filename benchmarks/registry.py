@@ -1,12 +1,12 @@
-"""Benchmarks by name: declared beside what they measure, run one after the other, printed with their peer and their aim.
+"""Benchmarks by name: declared beside what they measure, run in turn, printed with their peer and their aim.
 
     @benchmark("l2_noop", "price-level replay, no-op strategy each 100 ms", unit="rows/s",
                peer=hftbacktest("noop", "levels_hft", "best"), reach=">= 2.5x")
     def l2_noop() -> float:
         return rate(len(events), run, prepare)
 
-A benchmark returns one number in its unit. Its peer is another program run right after it on the same generated input, a
-published constant, or nothing. `reach` is a comparison: `>= 2.5x` and `<= 1.2x` judge the ratio (value divided by the
+A benchmark returns one number in its unit. Its peer is another program run right after it on the same generated input,
+a published constant, or nothing. `reach` is a comparison: `>= 2.5x` and `<= 1.2x` judge the ratio (value divided by the
 peer's), `<= 24` judges the value. All files named `benchmarks/bench_*.py` are imported; no list is kept.
 """
 

@@ -12,11 +12,11 @@ WORK is one of
     many_noop     as noop, on the 64 instruments of one file cut in 64 equal parts
     one_noop      as noop, on the first of those 64 instruments, repeated as one backtest after the other
 
-BOOK is `vector` (ROIVectorMarketDepth) or `hash` (HashMapMarketDepth). Latency is half a millisecond each way, the queue
-model the power-probability one with exponent 2, fills are whole. The market maker is written twice: as hftbacktest's
-tutorial on grid trading writes it (the orders wanted go into a dictionary, the working ones are compared with it), and
-lean. Both send the same orders.
-The value is rows a second of processor time, median of five, after a run that compiles.
+BOOK is `vector` (ROIVectorMarketDepth) or `hash` (HashMapMarketDepth). Latency is half a millisecond each way, the
+queue model the power-probability one with exponent 2, fills are whole. The market maker is written twice: as
+hftbacktest's tutorial on grid trading writes it (the orders wanted go into a dictionary, the working ones are compared
+with it), and lean. Both send the same orders. The value is rows a second of processor time, median of five, after a run
+that compiles.
 """
 
 import json

@@ -13,6 +13,7 @@ NumPy (zero for integers, inf or nan for floats) instead of raising, because a k
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,9 +65,21 @@ def _entry(function: Callable[..., Any], signature: str) -> Any:
     from nanotick.core.cache import KernelCache
 
     dispatcher = njit(**_OPTIONS)(function)
-    dispatcher._cache = KernelCache(function, name)
+    dispatcher._cache = KernelCache(function, name + _outside_digest(function))
     REGISTRY[name] = Entry(name, signature, dispatcher)
     return dispatcher
+
+
+def _outside_digest(function: Callable[..., Any]) -> str:
+    """Digest of the file of a kernel that is not nanotick's own: the cache directory's name says nothing about it."""
+    if function.__module__.partition(".")[0] == "nanotick":
+        return ""
+    try:
+        with open(function.__code__.co_filename, "rb") as source:
+            content = source.read()
+    except OSError:  # made at run time: no file, but its own code
+        content = function.__code__.co_code + repr(function.__code__.co_consts).encode()
+    return "|" + hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def compile_entry(entry: Entry) -> None:
