@@ -67,7 +67,7 @@ def run_script(script: str, *arguments: str) -> float:
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise PeerUnavailable(f"{script} {' '.join(arguments)} failed with {done.returncode}: {last}")
+        raise PeerUnavailable(f"{' '.join((script, *arguments))} failed with {done.returncode}: {last}")
     return float(json.loads(done.stdout.strip().splitlines()[-1])["value"])
 
 
