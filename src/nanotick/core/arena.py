@@ -1,6 +1,6 @@
 """The arena: one block of memory that holds all hot state, in named, typed regions.
 
-    offset 0      magic, layout digest, directory length, directory (JSON: name, dtype, offset, count, counter)
+    offset 0      shared arenas: magic, bytes used, directory length, directory (compressed JSON of the regions)
     64 KiB        regions, each aligned to 64 bytes, large ones to 2 MiB with huge pages asked for
 
 Regions are reserved before the run and never move; untouched memory costs address space only. A region may name a
@@ -18,7 +18,9 @@ import json
 import mmap
 import os
 import struct
-import tempfile
+import sys
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,9 @@ MAGIC = b"NTARENA1"
 DIRECTORY_SIZE = 65_536
 HUGE_PAGE = 2 << 20
 _HEADER = struct.Struct("<8sQQ")  # magic, bytes used by regions, directory length
-_SNAPSHOT = struct.Struct("<8sQQ32s")  # magic, last journal sequence, directory length, state digest
-SNAPSHOT_MAGIC = b"NTSNAP01"
+# Python names this flag only from 3.13 on; its value is Linux's, and without it a large reservation may be refused
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+_READ_SIZE = 16 << 20
 
 
 class ArenaError(Exception):
@@ -71,15 +74,34 @@ class Region:
     address: int
     view: npt.NDArray[Any]
 
-    @property
-    def volatile_fields(self) -> tuple[str, ...]:
-        """Fields that hold addresses."""
-        names = self.dtype.names or ()
-        return tuple(n for n in names if n.endswith(("_address", "_function")))
+
+def layout_name(dtype: np.dtype[Any]) -> str:
+    """What a region's type is compared by: the code of a scalar, the digest of a record layout."""
+    return dtype.str if dtype.names is None else dtype_digest(dtype)
 
 
-def _is_simple(dtype: np.dtype[Any]) -> bool:
-    return dtype.names is None
+def state_bytes(records: npt.NDArray[Any], volatile: Iterable[str]) -> memoryview:
+    """Bytes of records with every field that holds an address zeroed: what hashes are made of."""
+    fields = list(volatile)
+    if fields:
+        records = records.copy()
+        for field in fields:
+            records[field] = 0
+    return records.view(np.uint8).reshape(-1).data
+
+
+def state_digest(parts: Iterable[tuple[str, npt.NDArray[Any]]]) -> bytes:
+    """32-byte hash of regions in use, given by name in any order."""
+    total = hashlib.blake2b(digest_size=32)
+    for name, records in sorted(parts, key=lambda part: part[0]):
+        total.update(f"{name}|{layout_name(records.dtype)}|{len(records)}|".encode())
+        total.update(state_bytes(records, volatile_fields(records.dtype)))
+    return total.digest()
+
+
+def volatile_fields(dtype: np.dtype[Any]) -> tuple[str, ...]:
+    """Fields that hold addresses."""
+    return tuple(n for n in dtype.names or () if n.endswith(("_address", "_function")))
 
 
 class Arena:
@@ -97,9 +119,13 @@ class Arena:
         self.capacity = capacity
         self._regions: dict[str, Region] = {}
         self._used = DIRECTORY_SIZE
+        self._shared = path is not None
+        self._entries: list[str] = []  # the directory of a shared arena, region by region
         if path is None:
-            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-            self._map = mmap.mmap(-1, capacity, flags=flags)
+            if hasattr(mmap, "MAP_PRIVATE"):
+                self._map = mmap.mmap(-1, capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
+            else:
+                self._map = mmap.mmap(-1, capacity)  # Windows commits all of it
         else:
             with open(path, "w+b") as file:
                 file.truncate(capacity)
@@ -121,6 +147,7 @@ class Arena:
             The file is no arena.
         """
         self = cls.__new__(cls)
+        self._shared, self._entries = True, []
         with open(path, "r+b") as file:
             self.capacity = os.fstat(file.fileno()).st_size
             if self.capacity < DIRECTORY_SIZE:
@@ -131,8 +158,8 @@ class Arena:
         if magic != MAGIC or length > DIRECTORY_SIZE - _HEADER.size:
             raise ArenaError(f"{path}: expected {MAGIC!r} at the start, found {magic!r}")
         self._regions = {}
-        for entry in json.loads(self._map[_HEADER.size : _HEADER.size + length]):
-            dtype = _dtype_from_json(entry["dtype"])
+        for entry in json.loads(zlib.decompress(self._map[_HEADER.size : _HEADER.size + length])):
+            dtype = dtype_from_json(entry["dtype"])
             self._bind(entry["name"], dtype, entry["offset"], entry["count"], entry["counter"], entry["transient"])
         return self
 
@@ -140,6 +167,16 @@ class Arena:
         view = self._bytes[offset : offset + count * dtype.itemsize].view(dtype)
         region = Region(name, dtype, offset, count, counter, transient, self.address + offset, view)
         self._regions[name] = region
+        if self._shared:
+            entry = {
+                "name": name,
+                "dtype": dtype_to_json(dtype),
+                "offset": offset,
+                "count": count,
+                "counter": counter,
+                "transient": transient,
+            }
+            self._entries.append(json.dumps(entry, separators=(",", ":")))
         return region
 
     def region(self, name: str, dtype: npt.DTypeLike, count: int, counter: int = 0, transient: bool = False) -> Region:
@@ -187,22 +224,15 @@ class Arena:
         return region
 
     def _write_directory(self) -> None:
-        entries = [
-            {
-                "name": r.name,
-                "dtype": r.dtype.str if _is_simple(r.dtype) else _dtype_to_json(r.dtype),
-                "offset": r.offset,
-                "count": r.count,
-                "counter": r.counter,
-                "transient": r.transient,
-            }
-            for r in self._regions.values()
-        ]
-        text = json.dumps(entries, separators=(",", ":")).encode()
+        if not self._shared:
+            return  # nobody else looks
+        text = zlib.compress(f"[{','.join(self._entries)}]".encode(), 1)
         if len(text) > DIRECTORY_SIZE - _HEADER.size:
-            raise ArenaError(f"the directory of {len(entries)} regions needs {len(text)} bytes of {DIRECTORY_SIZE}")
-        _HEADER.pack_into(self._map, 0, MAGIC, self._used, len(text))
+            raise ArenaError(
+                f"the directory of {len(self._entries)} regions needs {len(text)} bytes of {DIRECTORY_SIZE}"
+            )
         self._map[_HEADER.size : _HEADER.size + len(text)] = text
+        _HEADER.pack_into(self._map, 0, MAGIC, self._used, len(text))
 
     def __getitem__(self, name: str) -> Region:
         return self._regions[name]
@@ -221,120 +251,59 @@ class Arena:
             return region.count
         return min(region.count, max(0, ctypes.c_int64.from_address(self.address + region.counter).value))
 
-    def _state_bytes(self, region: Region) -> bytes | memoryview:
-        used = region.view[: self.used_records(region)]
-        if region.volatile_fields:
-            used = used.copy()
-            for field in region.volatile_fields:
-                used[field] = 0
-        return memoryview(used.view(np.uint8).reshape(-1))
+    def used_view(self, region: Region) -> npt.NDArray[Any]:
+        """The records of a region in use, shape (used,)."""
+        return region.view[: self.used_records(region)]
+
+    @property
+    def state_regions(self) -> tuple[Region, ...]:
+        """Regions that belong to the state: all but scratch."""
+        return tuple(r for r in self._regions.values() if not r.transient)
 
     def digest(self) -> bytes:
         """32-byte hash of all state: equal for two runs that did the same, wherever they lie in memory."""
-        total = hashlib.blake2b(digest_size=32)
-        for region in sorted(self._regions.values(), key=lambda r: r.name):
-            if region.transient:
-                continue
-            layout = region.dtype.str if _is_simple(region.dtype) else dtype_digest(region.dtype)
-            total.update(f"{region.name}|{layout}|{self.used_records(region)}|".encode())
-            total.update(self._state_bytes(region))
-        return total.digest()
+        return state_digest((r.name, self.used_view(r)) for r in self.state_regions)
 
     def region_digests(self) -> dict[str, str]:
         """Hash of each region: where two runs first differ."""
         return {
-            r.name: hashlib.blake2b(self._state_bytes(r), digest_size=8).hexdigest()
-            for r in self._regions.values()
-            if not r.transient
+            r.name: hashlib.blake2b(state_bytes(self.used_view(r), volatile_fields(r.dtype)), digest_size=8).hexdigest()
+            for r in self.state_regions
         }
 
-    def snapshot(self, path: Path, sequence: int) -> bytes:
-        """Write all state as it is after journal record `sequence`: temporary file, sync, rename, sync directory.
+    def clear_unused(self, region: Region, used: int) -> None:
+        """Zero the records from `used` on, giving whole pages back where the system can."""
+        start = region.offset + used * region.dtype.itemsize
+        end = region.offset + region.count * region.dtype.itemsize
+        first_page = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        after_pages = end // mmap.PAGESIZE * mmap.PAGESIZE
+        if not self._shared and sys.platform == "linux" and first_page < after_pages:
+            # private anonymous pages given back read as zero, and those never touched stay untouched
+            self._map.madvise(mmap.MADV_DONTNEED, first_page, after_pages - first_page)
+            stretches = [(start, first_page), (after_pages, end)]
+        else:
+            stretches = [(at, min(at + _READ_SIZE, end)) for at in range(start, end, _READ_SIZE)]
+        for begin, stop in stretches:
+            if self._bytes[begin:stop].any():
+                self._bytes[begin:stop] = 0
 
-        Returns
-        -------
-        bytes
-            The state digest, which the file carries too.
-        """
-        digest = self.digest()
-        kept = [r for r in self._regions.values() if not r.transient]
-        directory = json.dumps(
-            [
-                {
-                    "name": r.name,
-                    "layout": r.dtype.str if _is_simple(r.dtype) else dtype_digest(r.dtype),
-                    "used": self.used_records(r),
-                    "size": self.used_records(r) * r.dtype.itemsize,
-                }
-                for r in kept
-            ]
-            + [{"base": self.address}]
-        ).encode()
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(_SNAPSHOT.pack(SNAPSHOT_MAGIC, sequence, len(directory), digest))
-            file.write(directory)
-            for region in kept:
-                file.write(memoryview(region.view[: self.used_records(region)].view(np.uint8).reshape(-1)))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        return digest
+    def snapshot(self, path: Path, sequence: int) -> bytes:
+        """Write all state as it is after journal record `sequence`; see `snapshot.write_snapshot`."""
+        from nanotick.core.snapshot import write_snapshot
+
+        return write_snapshot(self, path, sequence)
 
     def restore(self, path: Path) -> int:
-        """Load a snapshot into an arena of the same layout. Addresses are relocated; `_function` fields keep ours.
+        """Load a snapshot into an arena of the same layout; see `snapshot.read_snapshot`."""
+        from nanotick.core.snapshot import read_snapshot
 
-        Returns
-        -------
-        int
-            The journal sequence after which the snapshot was taken.
-
-        Raises
-        ------
-        ArenaError
-            The file is damaged, or a region is missing, differs in layout or is too small.
-        """
-        with open(path, "rb") as file:
-            head = file.read(_SNAPSHOT.size)
-            if len(head) < _SNAPSHOT.size or head[:8] != SNAPSHOT_MAGIC:
-                raise ArenaError(f"{path}: expected a snapshot ({SNAPSHOT_MAGIC!r}), found {head[:8]!r}")
-            _, sequence, length, digest = _SNAPSHOT.unpack(head)
-            try:
-                *entries, tail = json.loads(file.read(length))
-                base = int(tail["base"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise ArenaError(f"{path}: the snapshot's directory is damaged: {error}") from error
-            pending: list[tuple[Region, npt.NDArray[Any]]] = []
-            for entry in entries:
-                region = self._regions.get(entry["name"])
-                layout = None
-                if region is not None:
-                    layout = region.dtype.str if _is_simple(region.dtype) else dtype_digest(region.dtype)
-                if region is None or layout != entry["layout"] or entry["used"] > region.count:
-                    raise ArenaError(f"{path}: region {entry['name']!r} does not fit this engine (layout {layout})")
-                data = file.read(entry["size"])
-                if len(data) != entry["size"]:
-                    raise ArenaError(f"{path}: cut short in region {entry['name']!r}")
-                pending.append((region, np.frombuffer(data, dtype=region.dtype).copy()))
-        shift = self.address - base
-        for region, data_in in pending:
-            for field in region.volatile_fields:
-                if field.endswith("_function"):
-                    data_in[field] = region.view[: len(data_in)][field]
-                else:
-                    data_in[field] = np.where(data_in[field] != 0, data_in[field] + shift, 0)
-            region.view[: len(data_in)] = data_in
-        if self.digest() != digest:
-            raise ArenaError(f"{path}: the restored state does not hash to the snapshot's digest")
-        return int(sequence)
+        return read_snapshot(self, path)
 
 
-def _dtype_to_json(dtype: np.dtype[Any]) -> dict[str, Any]:
-    assert dtype.names is not None and dtype.fields is not None
+def dtype_to_json(dtype: np.dtype[Any]) -> Any:
+    """A dtype as plain values."""
+    if dtype.names is None or dtype.fields is None:
+        return dtype.str
     return {
         "names": list(dtype.names),
         "formats": [[dtype.fields[n][0].base.str, list(dtype.fields[n][0].shape)] for n in dtype.names],
@@ -343,8 +312,10 @@ def _dtype_to_json(dtype: np.dtype[Any]) -> dict[str, Any]:
     }
 
 
-def _dtype_from_json(text: Any) -> np.dtype[Any]:
+def dtype_from_json(text: Any) -> np.dtype[Any]:
+    """Inverse of `dtype_to_json`."""
     if isinstance(text, str):
         return np.dtype(text)
     formats = [(base, tuple(shape)) if shape else base for base, shape in text["formats"]]
-    return np.dtype({**text, "formats": formats})
+    layout: Any = {**text, "formats": formats}
+    return np.dtype(layout)
