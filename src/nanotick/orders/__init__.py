@@ -1,8 +1,10 @@
 """Orders: their records, what may be asked of them, and the reports that move them from state to state."""
 
-from nanotick.orders.open_list import aggregate_of, order_find, order_record, rests, worst_leaves
+from nanotick.orders.open_list import aggregate_of, order_find, order_record, released_count, rests, worst_leaves
 from nanotick.orders.records import (
+    INTENT,
     ORDER,
+    SLOT_MASK,
     OrderChange,
     OrderRequest,
     OrderState,
@@ -37,7 +39,9 @@ from nanotick.orders.table import (
 )
 
 __all__ = [
+    "INTENT",
     "ORDER",
+    "SLOT_MASK",
     "OrderChange",
     "OrderRequest",
     "OrderState",
@@ -67,6 +71,7 @@ __all__ = [
     "orders_at",
     "own_best_at",
     "pending_qty",
+    "released_count",
     "replace_allowed",
     "request_allowed",
     "rests",

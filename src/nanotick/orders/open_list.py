@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from nanotick.core.kernel import kernel
-from nanotick.core.memory import store_i32
-from nanotick.core.records import OrderType
+from nanotick.core.memory import load_i64, store_i32, store_i64
+from nanotick.core.records import OrderType, TimeInForce
 from nanotick.orders.records import (
     CANCELLED,
     EXPIRED,
@@ -36,6 +36,7 @@ _REPLACE, _UNKNOWN = int(Pending.REPLACE), int(Pending.UNKNOWN)
 _SEEN_REJECTED, _SEEN_EXPIRED = int(Seen.REJECTED), int(Seen.EXPIRED)
 _SEEN_GONE, _SEEN_TRIGGERED = int(Seen.CANCELLED | Seen.EXPIRED), int(Seen.TRIGGERED)
 _LIMIT, _STOP_LIMIT = int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)
+_IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 
 
 @kernel
@@ -158,6 +159,8 @@ def unlink_order(orders: int, order: Any) -> None:
 @kernel
 def rests(order: Any) -> bool:
     """Whether the order can stand in the book at its price: a limit, or a stop-limit that was triggered."""
+    if order.tif == _IOC or order.tif == _FOK:
+        return False
     return order.order_type == _LIMIT or (order.order_type == _STOP_LIMIT and order.seen & _SEEN_TRIGGERED != 0)
 
 
@@ -175,12 +178,29 @@ def widen_own_best(orders: int, instrument: int, side: int, price: int) -> None:
 
 
 @kernel
+def released_count(orders: int, strategy: int) -> int:
+    """Number of open orders that have been sent, over all instruments; `strategy` equal to their number: of all."""
+    return load_i64(orders_at(orders).counts_address + 8 * strategy)
+
+
+@kernel
+def count_released(orders: int, strategy: int, sign: int) -> None:
+    """One more (1) or less (-1) released open order."""
+    root = orders_at(orders)
+    counts = root.counts_address
+    store_i64(counts + 8 * strategy, load_i64(counts + 8 * strategy) + sign)
+    store_i64(counts + 8 * root.strategies, load_i64(counts + 8 * root.strategies) + sign)
+
+
+@kernel
 def end_order(orders: int, slot: int, state: int, now: int) -> None:
     """Give an open order its terminal state and put its slot into quarantine."""
     root = orders_at(orders)
     order = order_at(root.orders_address, slot)
     if order.instrument < root.instruments:
         unlink_order(orders, order)
+    if order.released != 0:
+        count_released(orders, order.strategy, -1)
     order.state = state
     order.pending = 0
     order.ts_last = now

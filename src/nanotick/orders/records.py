@@ -188,6 +188,7 @@ ORDERS = np.dtype(
         ("executions_address", "<i8"),
         ("aggregates_address", "<i8"),
         ("own_best_address", "<i8"),
+        ("counts_address", "<i8"),  # i8: released open orders of each strategy, and of all
         ("quarantine_address", "<i8"),  # ring of slots that have ended, in that order
         ("instruments_address", "<i8"),
         ("strategies", "<i8"),

@@ -22,6 +22,7 @@ from nanotick.orders.open_list import (
     aggregate_of,
     count_intent,
     count_open,
+    count_released,
     end_order,
     link_order,
     open_state,
@@ -260,6 +261,7 @@ def order_release(orders: int, order_id: int, now: int) -> bool:
     order.ts_sent = now
     order.ts_last = now
     count_open(orders, order, 1)
+    count_released(orders, order.strategy, 1)
     if rests(order):
         widen_own_best(orders, order.instrument, order.side, order.price)
     root.released += 1
@@ -408,12 +410,14 @@ class OrderTable:
         )
         self.aggregates: Region = arena.region(f"{name}.aggregates", AGGREGATE, (strategies + 1) * pairs)
         best = arena.region(f"{name}.own_best", OWN_BEST, pairs)
+        counts = arena.region(f"{name}.counts", "<i8", strategies + 1)
         quarantine = arena.region(f"{name}.quarantine", "<i4", ring)
         bound = arena["instruments"] if "instruments" in arena else instruments.bind(arena)
         root["orders_address"] = self.orders.address
         root["executions_address"] = self.executions.address
         root["aggregates_address"] = self.aggregates.address
         root["own_best_address"] = best.address
+        root["counts_address"] = counts.address
         root["quarantine_address"] = quarantine.address
         root["instruments_address"] = bound.address
         root["strategies"], root["instruments"] = strategies, len(instruments)
