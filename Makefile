@@ -11,6 +11,10 @@ CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 PYTHON_FOUND = $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
+# NautilusTrader 1.221 has no wheels past Python 3.13.
+PEERS_PYTHON_FOUND = $(shell for p in $(CANDIDATES); do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
 VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
@@ -44,9 +48,9 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.core
 
 # The libraries the benchmarks are measured against, apart from everything else.
 $(PEERS)/.stamp: requirements/peers.lock
-	@test -n "$(PYTHON_FOUND)" || { echo "No Python 3.11 or newer among: $(strip $(CANDIDATES))" >&2; exit 1; }
+	@test -n "$(PEERS_PYTHON_FOUND)" || { echo "The peers need Python 3.11 to 3.13; none among: $(strip $(CANDIDATES)). Run make PYTHON=/path/to/python3.13 bench, or nanotick bench without peers" >&2; exit 1; }
 	@echo "Creating $(PEERS) with the pinned peers (once)"
-	@test -x $(PEERS)/bin/python || "$(PYTHON_FOUND)" -m venv $(PEERS)
+	@test -x $(PEERS)/bin/python || "$(PEERS_PYTHON_FOUND)" -m venv $(PEERS)
 	@$(PEERS)/bin/python $(PIP) -r requirements/peers.lock
 	@touch $@
 
