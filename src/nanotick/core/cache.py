@@ -117,6 +117,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
 
     @property
     def cache_path(self) -> str:
+        """Where Numba is told its cache lies."""
         return str(cache_directory() or "")
 
     def path(self, signature: Any) -> Path | None:
@@ -128,6 +129,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
         return directory / f"{self._function.__name__}-{digest}.nbc"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled code for a signature, or None when it is not there or not whole."""
         target_context.refresh()
         path = self.path(sig) if self._enabled else None
         if path is None:
@@ -137,7 +139,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
             digest, payload = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
             if hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() != digest:
                 raise ValueError("digest differs")
-            result = self._impl.rebuild(target_context, pickle.loads(payload))  # our own file, digest checked
+            result = self._impl.rebuild(target_context, pickle.loads(payload))  # noqa: S301 - our own file, digest checked
         except FileNotFoundError:
             return None
         except Exception:  # whatever is wrong with a cached file, compiling again is the cure
@@ -147,6 +149,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
         return result
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        """Write compiled code beside its digest, in one rename."""
         KernelCache.compiled += 1
         path = self.path(sig) if self._enabled else None
         if path is None or data.library.has_dynamic_globals:
@@ -160,12 +163,15 @@ class KernelCache(_Cache):  # type: ignore[misc]
             return  # a full disk must not stop trading; the next process compiles again
 
     def enable(self) -> None:
+        """Use the cache (Numba's interface)."""
         self._enabled = True
 
     def disable(self) -> None:
+        """Neither read nor write from here on (Numba's interface)."""
         self._enabled = False
 
     def flush(self) -> None:
+        """Delete what is cached of this function."""
         directory = cache_directory()
         if directory is not None:
             for path in directory.glob(f"{self._function.__name__}-*.nbc"):

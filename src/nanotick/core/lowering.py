@@ -39,6 +39,7 @@ class Primitive(_Intrinsic):  # type: ignore[misc]
         self._python = python
 
     def __call__(self, *args: Any) -> Any:
+        """Run the interpreted body."""
         return self._python(*args)
 
     def _reduce_states(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _define(name: str, signature: Any, codegen: Callable[..., Any], python: Call
     arguments = ", ".join(f"a{i}" for i in range(nargs))
     namespace: dict[str, Any] = {"pair": (signature, codegen)}
     source = f"lambda typingctx{', ' if nargs else ''}{arguments}: pair"
-    primitive = Primitive(name, eval(source, namespace), python)  # constant text, arity only
+    primitive = Primitive(name, eval(source, namespace), python)  # noqa: S307 - constant text, arity only
     primitive._register()
     return primitive
 

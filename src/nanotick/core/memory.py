@@ -94,6 +94,10 @@ def _proxy_property(offset: int, code: str) -> property:
     return property(get, set_)
 
 
+def _flat_property(offset: int, code: str) -> property:
+    return property(lambda self: FlatArray(self._address + offset, code))
+
+
 def proxy_class(dtype: np.dtype[Any], name: str = "Record") -> type:
     """A class whose instances are live views of one record at an address (the interpreted face of a record)."""
 
@@ -110,7 +114,7 @@ def proxy_class(dtype: np.dtype[Any], name: str = "Record") -> type:
         sub, offset = dtype.fields[field][:2]
         if sub.shape:
             code = field_code(sub.base)
-            namespace[field] = property(lambda self, o=offset, c=code: FlatArray(self._address + o, c))
+            namespace[field] = _flat_property(offset, code)
         else:
             namespace[field] = _proxy_property(offset, field_code(sub))
     return type(name, (), namespace)

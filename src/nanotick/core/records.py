@@ -91,7 +91,7 @@ class Kind(IntEnum):
     # private reports: id client order id
     ACCEPTED = 32  # price, qty resting or working; word venue order id
     REJECTED = 33  # word RejectReason
-    FILL = 34  # price, qty of this fill; word fee at the instrument's value scale (negative: rebate); flags FillReason | MAKER
+    FILL = 34  # price, qty of this fill; word fee at the value scale (negative: rebate); flags FillReason | MAKER
     CANCELLED = 35  # qty taken off; word CancelReason
     REPLACED = 36  # new price, new total qty
     CANCEL_REJECTED = 37  # cancel or replace refused; word RejectReason

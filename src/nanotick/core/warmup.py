@@ -94,7 +94,7 @@ def warm(progress: Progress | None = None) -> Manifest:
     Parameters
     ----------
     progress : callable, optional
-        Called before each kernel with its name, its number from 0 and the total, and once at the end with an empty name.
+        Called before each kernel with its name, its number from 0 and the total; at the end with an empty name.
 
     Returns
     -------

@@ -39,7 +39,8 @@ _LAYOUTS: dict[str, tuple[str, str]] = {
     "R": (
         "stock_directory",
         "stock=8 market_category=1 financial_status=1 round_lot_size:4 round_lots_only=1 issue_classification=1 "
-        "issue_sub_type=2 authenticity=1 short_sale_threshold=1 ipo_flag=1 luld_tier=1 etp_flag=1 etp_leverage:4 inverse=1",
+        "issue_sub_type=2 authenticity=1 short_sale_threshold=1 ipo_flag=1 luld_tier=1 etp_flag=1 etp_leverage:4 "
+        "inverse=1",
     ),
     "H": ("stock_trading_action", "stock=8 trading_state=1 reserved=1 reason=4"),
     "Y": ("reg_sho_restriction", "stock=8 reg_sho_action=1"),

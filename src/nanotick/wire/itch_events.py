@@ -224,7 +224,7 @@ def _decode_rare(message: int, target: int, letter: int) -> int:
 
 @kernel
 def decode_run(state: int, source: int, start: int, size: int) -> int:
-    """Decode the frames in bytes `start` to `size` from `source`; `at`, `count`, `seq` and `stop` say how far it came."""
+    """Decode the frames in bytes `start` to `size` of `source`; `at`, `count`, `seq` and `stop` say how far it came."""
     d = itch_decoder_at(state)
     at, count, seq = start, d.count, d.seq
     capacity, midnight, recv = d.capacity, d.midnight, d.recv
