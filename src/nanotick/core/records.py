@@ -184,6 +184,7 @@ class CancelReason(IntEnum):
     NO_LIQUIDITY = 7
     HALTED = 8
     VENUE = 9
+    REDUCE_ONLY = 10  # nothing left that the order could take off the position
 
 
 class RejectReason(IntEnum):
@@ -199,6 +200,7 @@ class RejectReason(IntEnum):
     DUPLICATE_ID = 7
     TOO_LATE = 8
     OTHER = 9
+    REDUCE_ONLY = 10
 
 
 class TradingStatus(IntEnum):
