@@ -50,9 +50,9 @@ def kernel(target: Any = None) -> Any:
         return lambda function: _entry(function, target)
     if INTERPRET:
         return target
-    from numba import njit
+    from nanotick.core.inner import InnerKernel
 
-    return njit(**_OPTIONS)(target)
+    return InnerKernel(target, _OPTIONS)
 
 
 def _entry(function: Callable[..., Any], signature: str) -> Any:
