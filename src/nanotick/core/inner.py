@@ -36,16 +36,21 @@ class _WithoutEnvironment:
 class InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The code of one inner kernel, neither optimised nor translated."""
 
+    _shared_module: Any
+
     @property
     def codegen(self) -> Any:
+        """The generator that made this code."""
         return _WithoutEnvironment(self._codegen)
 
     def finalize(self) -> None:
+        """Stop here: what this kernel calls is linked in by whoever is entered from outside."""
         self._raise_if_finalized()
         self._finalize_dynamic_globals()
         self._finalized = True
 
     def get_pointer_to_function(self, name: str) -> int:
+        """No address: nothing is translated."""
         return 0
 
     def _below(self, seen: dict[Any, None]) -> dict[Any, None]:
@@ -97,13 +102,15 @@ class InnerKernel(CPUDispatcher):  # type: ignore[misc]
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         outer = njit(**options)(function)
         super().__init__(function, locals=outer.locals, targetoptions=outer.targetoptions)
-        old = self._compiler
+        old: Any = outer._compiler
         self._compiler = _InnerCompiler(function, old.targetdescr, old.targetoptions, old.locals, old.pipeline_class)
         self._outer = outer
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
+        """The compiled kernel for these argument types, literal values put aside."""
         plain = tuple(types.unliteral(a) for a in args)
         return super().get_call_template(plain, {k: types.unliteral(a) for k, a in kws.items()})
 
     def __call__(self, *args: Any) -> Any:
+        """Run from Python, compiled as an ordinary function."""
         return self._outer(*args)

@@ -33,6 +33,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.data.checks",
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",
+    "nanotick.exchange.replay",
     "nanotick.risk.limits",
     "nanotick.wire.itch_events",
 ]

@@ -81,7 +81,11 @@ def qty_fault(instrument_address: int, price: int, qty: int, limited: bool) -> i
         return _BAD_QTY
     if instrument.max_qty != 0 and qty > instrument.max_qty:
         return _BAD_QTY
-    if limited and instrument.min_notional != 0 and fill_value(instrument_address, price, qty) < instrument.min_notional:
+    if (
+        limited
+        and instrument.min_notional != 0
+        and fill_value(instrument_address, price, qty) < instrument.min_notional
+    ):
         return _BAD_QTY
     return 0
 

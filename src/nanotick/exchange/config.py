@@ -1,7 +1,7 @@
 """Configuration of a replay exchange: every model by name, or a user's own as an instance of its class.
 
-A `VenueConfig` is written in Python or read from a mapping (`venue_config`); either way every name and number is checked
-here, and a wrong one is refused with the nearest right one.
+A `VenueConfig` is written in Python or read from a mapping (`venue_config`); either way every name and number is
+checked here, and a wrong one is refused with the nearest right one.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Latency:
         if self.minimum_ns < 0 or (self.model == "constant" and self.ns < 0):
             raise ConfigError(f"latency: expected 0 ns or more, found ns={self.ns} minimum_ns={self.minimum_ns}")
         if self.spread < 0 or self.shape <= 0:
-            raise ConfigError(f"latency: spread must be 0 or more and shape positive, found {self.spread}, {self.shape}")
+            raise ConfigError(
+                f"latency: spread must be 0 or more and shape positive, found {self.spread}, {self.shape}"
+            )
         if (self.model == "interpolated") != (self.rows is not None):
             raise ConfigError("latency: give measured rows with model 'interpolated', and only with it")
 
@@ -278,7 +280,7 @@ def _build(cls: type[_T], values: Mapping[str, Any], where: str) -> _T:
 
 
 def venue_config(values: Mapping[str, Any], where: str = "venue") -> VenueConfig:
-    """A configuration from plain values, as a configuration file gives them; nested mappings for latencies, fees, impact.
+    """A configuration from the plain values of a configuration file; nested mappings for latencies, fees and impact.
 
     Raises
     ------
@@ -287,7 +289,7 @@ def venue_config(values: Mapping[str, Any], where: str = "venue") -> VenueConfig
 
     Examples
     --------
-    >>> venue_config({"queue": "power_prob3", "entry_latency": {"model": "lognormal", "ns": 90_000, "spread": 0.3}}).queue
+    >>> venue_config({"queue": "power_prob3", "entry_latency": {"model": "gamma", "spread": 9_000.0}}).queue
     'power_prob3'
     """
     nested: dict[str, type[Any]] = {

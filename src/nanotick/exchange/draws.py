@@ -1,4 +1,4 @@
-"""Counter-based random numbers: draw n of a key is a pure function of both, so state is one integer and replay is exact.
+"""Counter-based random numbers: draw n of a key is a pure function of both, so the state is one integer.
 
 The bits are two rounds of the SplitMix64 finaliser (Steele, Lea & Flood 2014) over key and counter. Each distribution
 says how many numbers it consumed; the caller keeps the counter.

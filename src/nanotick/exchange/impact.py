@@ -3,8 +3,8 @@
 With x = quantity of the taking order / quantity displayed at the best price it takes:
 
     none
-    linear   temporary * x, and permanent * x left behind        (Almgren & Chriss 2000)
-    sqrt     temporary * x^(1/2), and permanent * x^(1/2)         (the square-root law: Almgren et al. 2005, Tóth et al. 2011)
+    linear   temporary * x, and permanent * x left behind   (Almgren & Chriss 2000)
+    sqrt     temporary * x^(1/2), permanent * x^(1/2)       (square-root law: Almgren et al. 2005, Tóth et al. 2011)
 
 `temporary` and `permanent` are in ticks. The temporary part counts for the taking order itself. The permanent part is
 the shift that the market would keep; recorded data does not react, so it is kept beside the book, in the direction we
@@ -86,7 +86,9 @@ def remaining_shift(impact_address: int, market_address: int, ts: int) -> float:
 
 
 @kernel
-def impact_ticks(impact_address: int, market_address: int, ts: int, side: int, qty: int, price: int, best_qty: int) -> int:
+def impact_ticks(
+    impact_address: int, market_address: int, ts: int, side: int, qty: int, price: int, best_qty: int
+) -> int:
     """Ticks by which a taking order's fills are worsened; adds the order's own shift to the market's."""
     impact = impact_at(impact_address)
     if impact.kind == _NONE:
@@ -112,5 +114,5 @@ def impact_ticks(impact_address: int, market_address: int, ts: int, side: int, q
     market.impact_shift = shift + side * impact.permanent * share
     market.impact_ts = ts
     if impact.nearest != 0:
-        return int(math.floor(worsened + 0.5))
-    return int(math.ceil(worsened))
+        return math.floor(worsened + 0.5)
+    return math.ceil(worsened)

@@ -1,7 +1,7 @@
 """What happens to one order of ours: it is filled, it takes displayed quantity, it rests, it ends.
 
 Taking walks the recorded book from its best price to the order's limit and never takes more than is displayed and not
-taken before. What is left rests (limit), or is cancelled with the reason. Nothing is matched while the market is halted.
+taken before. What is left rests (limit), or is cancelled with the reason. Nothing is matched during a halt.
 """
 
 from __future__ import annotations

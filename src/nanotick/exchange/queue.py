@@ -79,9 +79,9 @@ queue_at = record_at(QUEUE, "QueueSettings")
 class QueueModel(VenueModel, protocol=True):
     """Protocol of a user's queue model: methods `joined`, `traded`, `changed`, each `(self, order, change)`.
 
-    `order` is our order (`front` is the model's answer; `memo_int` and `memo_float` are its own to use; `price`, `side`,
-    `leaves` are for reading). `change` has `price`, `side`, `lot`, `tick`, `scale`, and `prev_qty`, `new_qty`, `qty`,
-    `reached` as said above.
+    `order` is our order (`front` is the model's answer; `memo_int` and `memo_float` are its own to use; `price`,
+    `side`, `leaves` are for reading). `change` has `price`, `side`, `lot`, `tick`, `scale`, and `prev_qty`, `new_qty`,
+    `qty`, `reached` as said above.
 
     Examples
     --------
@@ -131,7 +131,9 @@ def behind_probability(kind: int, power: float, front: float, back: float) -> fl
 
 
 @kernel
-def estimated_front(kind: int, power: float, scale: float, front: float, prev_qty: int, new_qty: int, gone: int) -> float:
+def estimated_front(
+    kind: int, power: float, scale: float, front: float, prev_qty: int, new_qty: int, gone: int
+) -> float:
     """What is ahead after `gone` left the level for other reasons than trades."""
     back = prev_qty - front
     p = behind_probability(kind, power, front * scale, back * scale)

@@ -1,6 +1,6 @@
 """The two queues between venue and local side: commands on their way in, reports on their way out.
 
-Both are rings ordered by arrival time. One venue's messages never overtake each other (`latency.path_arrival`); messages
+Both are rings ordered by arrival. One venue's messages never overtake each other (`latency.path_arrival`); messages
 of several exchanges with different latencies share the rings and are kept sorted by insertion from the end, which for
 one exchange is an append. A full ring is a status, never an overwrite: the command is not taken, or the report is lost
 and the venue says REPORTS_FULL for good.

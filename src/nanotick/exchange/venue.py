@@ -136,11 +136,9 @@ class ReplayVenue:
         assert fields is not None
         return self.address + fields[field][1]
 
-    def _link_markets(
-        self, markets: Region, table: Region, config: VenueConfig | Mapping[str, VenueConfig]
-    ) -> None:
+    def _link_markets(self, markets: Region, table: Region, config: VenueConfig | Mapping[str, VenueConfig]) -> None:
         exchanges = self._table.venues or ["SIM"]
-        by_name = config if isinstance(config, Mapping) else {venue: config for venue in exchanges}
+        by_name = config if isinstance(config, Mapping) else dict.fromkeys(exchanges, config)
         for given in by_name:
             check_name(f"{self.name}: exchange", given, exchanges)
         for venue in exchanges:

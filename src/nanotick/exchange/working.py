@@ -231,4 +231,3 @@ def trace_end(venue: int, slot: int) -> None:
     row.ahead_start = order.ahead_start
     row.ahead_end = qty_ahead(venue, slot)
     row.distance_ticks = distance
-
