@@ -90,6 +90,17 @@ def hftbacktest(work: str, input_name: str, book: str = "best") -> Peer:
     )
 
 
+def hftbacktest_kept() -> Peer:
+    """The share of its one-instrument rate that hftbacktest 2.4.4 (vector book) keeps with 64 instruments, 0 to 1."""
+
+    def kept() -> float:
+        path = str(input_path("many_hft"))
+        many, one = (run_script("hftbacktest_replay", work, path, "vector") for work in ("many_noop", "one_noop"))
+        return many / one
+
+    return Peer("hftbacktest 2.4.4, vector book", kept)
+
+
 def hftbacktest_convert() -> Peer:
     """hftbacktest 2.4.4 converting the raw Binance recording, in rows a second."""
     return Peer(
