@@ -16,7 +16,7 @@ class RunBuilder:
     def __init__(self, instruments=None, strategies=("maker",), cash=100_000_000_000, interval=SECOND):
         self.instruments = InstrumentTable(instruments or [Instrument("ALFA", "SIM")])
         self.strategies = [
-            StrategyRun(name, {"size": 100}, tuple(range(len(self.instruments))), cash, {"on_book": 10}, 1)
+            StrategyRun(name, {"size": 100}, tuple(range(len(self.instruments))), cash, {"on_book": 10})
             for name in strategies
         ]
         self.rows, self.marks, self.queue = [], [], []

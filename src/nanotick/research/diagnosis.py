@@ -115,13 +115,12 @@ def _diagnose(result: BacktestResult, number: int) -> Finding:
         )
     why = tuple(f"{name}: {count:,} times, last {example}" for name, count, example in refused)
     if not len(orders):
-        worst = refused[0][0] if refused else "risk"
-        return Finding(
-            run.name,
-            "refused",
-            f"It asked {max(refusals, run.intents):,} times and risk refused all of it, mostly by {worst}.",
-            why,
-        )
+        asked = max(refusals, run.intents)
+        if refused:
+            sentence = f"It asked {asked:,} times and risk refused all of it, mostly by {refused[0][0]}."
+        else:
+            sentence = f"It asked {asked:,} times and sent no new order: it cancelled or replaced what did not exist."
+        return Finding(run.name, "refused" if refused else "no_signal", sentence, why)
     status = Counter(orders["status"].tolist())
     if status[4] == len(orders):
         reasons = Counter(result.reason_word(o) for o in np.asarray(orders)).most_common(3)
