@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -135,6 +135,7 @@ fill_rows = st.lists(
 ).map(sorted)
 
 
+@settings(max_examples=30)
 @given(fill_rows, paths)
 def test_mark_outs_are_the_quantity_weighted_move_from_price_to_later_mid(rows, path):
     outs = BacktestResult(made_run(rows, path).output()).statistics.total.mark_outs
@@ -151,6 +152,7 @@ def test_mark_outs_are_the_quantity_weighted_move_from_price_to_later_mid(rows, 
         assert out.amount == pytest.approx(sum(m * q for m, q in moves) / 100, abs=1e-6)
 
 
+@settings(max_examples=30)
 @given(fill_rows, paths)
 def test_attribution_adds_up_to_gross_profit(rows, path):
     total = BacktestResult(made_run(rows, path).output()).statistics.total

@@ -49,12 +49,15 @@ def compact(value: float) -> str:
 
 
 def duration(ns: float) -> str:
-    """Nanoseconds in the unit that reads best."""
+    """Nanoseconds in the unit that reads best, three digits or so."""
     if math.isnan(ns):
         return DASH
     for limit, unit in ((60e9, "min"), (1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if abs(ns) >= limit:
-            return f"{ns / limit:,.3g} {unit}"
+        if abs(ns) >= 0.9995 * limit:
+            size = ns / limit
+            places = 0 if abs(size) >= 99.95 else 1 if abs(size) >= 9.995 else 2
+            text = f"{size:,.{places}f}"
+            return f"{text.rstrip('0').rstrip('.') if places else text} {unit}"
     return f"{ns:,.0f} ns"
 
 

@@ -1,0 +1,80 @@
+"""The report: one HTML file that needs nothing else, to be read on a screen, on a phone, on paper, or by an investor.
+
+No script is needed to read it, nothing is fetched, and every word that comes from outside (names, parameters, paths) is
+escaped. Charts are drawn twice, wide and narrow, and the style sheet shows the one that fits.
+"""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nanotick import __version__
+from nanotick.research import report_sections as sections
+from nanotick.research import words
+from nanotick.research.report_data import ReportData
+
+if TYPE_CHECKING:
+    from nanotick.research.results import BacktestResult
+
+
+def build_report(result: BacktestResult, title: str | None = None) -> str:
+    """The whole page as text.
+
+    Parameters
+    ----------
+    title : str, optional
+        The names of the strategies by default.
+    """
+    data = ReportData(result)
+    names = [s.name.replace("_", " ") for s in result.strategies]
+    heading = title or (" and ".join(names) if len(names) <= 3 else f"{len(names)} strategies") or "backtest"
+    heading = heading[:1].upper() + heading[1:]
+    symbols = [i.symbol for i in result.instruments]
+    shown = ", ".join(symbols[:8]) + (f" and {len(symbols) - 8} more" if len(symbols) > 8 else "")
+    counters, offset = result.output.counters, result.output.session_offset_ns
+    period = ""
+    if counters.first_ts:
+        period = f"{words.moment(counters.first_ts, offset)} to {words.moment(counters.last_ts, offset)}"
+        period += "" if offset else " UTC"
+    about = " · ".join(part for part in (shown, period, f"{counters.events:,} events") if part)
+    partial = '<span class="badge">partial: stopped before the end of the data</span>' if result.partial else ""
+    parts = [
+        f"<header><h1>{escape(heading)}</h1>{partial}<p>{escape(about)}</p></header>",
+        sections.headline(data),
+        sections.silence(data),
+        sections.equity(data),
+        sections.strategies(data),
+        sections.attribution(data),
+        sections.markets(data),
+        sections.quality(data),
+        sections.orders(data),
+        sections.refusals(data),
+        sections.parameters(data),
+        sections.provenance(data),
+        sections.meanings(data),
+    ]
+    style = resources.files("nanotick.research").joinpath("report.css").read_text("utf-8")
+    script = resources.files("nanotick.research").joinpath("report.js").read_text("utf-8")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<meta name="generator" content="nanotick {__version__}">'
+        '<link rel="icon" href="data:,">'
+        f"<title>{escape(heading)} – nanotick</title><style>{style}</style></head><body><main>"
+        + "\n".join(p for p in parts if p)
+        + f"<footer>nanotick {__version__}</footer></main><script>{script}</script></body></html>\n"
+    )
+
+
+def write_report(result: BacktestResult, path: Path, title: str | None = None) -> Path:
+    """Write the report, whole or not at all."""
+    text = build_report(result, title)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+    return path

@@ -1,0 +1,92 @@
+"""What several parts of a report share: the time axis, a colour for each strategy, and which instruments are drawn."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nanotick.research.axes import Floats, TimeAxis
+from nanotick.research.charts import Ints, Line
+from nanotick.research.statistics import Statistics
+
+if TYPE_CHECKING:
+    from nanotick.research.results import BacktestResult
+
+COLOURS = 8
+MOST_MARKETS = 6  # instruments with a chart of their own: those traded most
+MOST_LINES = 7
+
+
+class ReportData:
+    """A result as its report needs it.
+
+    Parameters
+    ----------
+    result : BacktestResult
+    """
+
+    def __init__(self, result: BacktestResult) -> None:
+        self.result = result
+        self.statistics: Statistics = result.statistics
+        self.currency = self.statistics.currency
+        self.offset_ns = result.output.session_offset_ns
+
+    def colour(self, strategy: int) -> str:
+        """CSS class of a strategy's series."""
+        return f"s{strategy % COLOURS}"
+
+    @cached_property
+    def axis(self) -> TimeAxis:
+        """Common time axis."""
+        marks = self.result.output.marks["ts"]
+        times = np.asarray(self.result.equity["ts"]) if not len(marks) else marks
+        if not len(times):
+            counters = self.result.output.counters
+            times = np.array([counters.first_ts, max(counters.last_ts, counters.first_ts + 1)])
+        return TimeAxis(times, self.offset_ns)
+
+    def equity_lines(self) -> list[Line]:
+        """Profit over time: each strategy, and all together when there are several."""
+        lines = []
+        for number, run in enumerate(self.result.strategies[:MOST_LINES]):
+            curve = self.result.equity_of(number)
+            values = np.asarray(curve["equity_float"]) - run.cash / 1e6
+            lines.append(Line(run.name, np.asarray(curve["ts"]), values, self.colour(number)))
+        if len(self.result.strategies) > 1:
+            curve = self.result.equity_of()
+            cash = sum(s.cash for s in self.result.strategies) / 1e6
+            lines.append(Line("all together", np.asarray(curve["ts"]), np.asarray(curve["equity_float"]) - cash, "all"))
+        return lines
+
+    def drawdown_line(self) -> Line:
+        """Drawdown of all together."""
+        curve = self.result.equity_of()
+        return Line("drawdown", np.asarray(curve["ts"]), np.asarray(curve["drawdown_float"]), "down", filled=True)
+
+    @cached_property
+    def drawn(self) -> list[int]:
+        """Instruments with a chart: the most traded ones."""
+        order = sorted(
+            range(len(self.result.instruments)),
+            key=lambda n: (-self.statistics.instruments[n].fills, n),
+        )
+        return sorted(order[:MOST_MARKETS])
+
+    def quotes(self, instrument: int) -> tuple[Ints, Floats, Floats]:
+        """Times, best bids and best asks as decimals; NaN for an empty side."""
+        ts, bid, ask = self.result.marks.quotes(instrument)
+        scale = 10.0 ** self.result.instruments[instrument].price_decimals
+        return ts, np.where(bid > 0, bid / scale, np.nan), np.where(ask > 0, ask / scale, np.nan)
+
+    def inventory_lines(self, instrument: int) -> list[Line]:
+        """Position of each strategy over time, as decimals."""
+        lines = []
+        scale = 10.0 ** self.result.instruments[instrument].qty_decimals
+        for strategy, number in self.result.pairs():
+            if number == instrument:
+                ts, held = self.result.inventory(strategy, number)
+                name = self.result.strategies[strategy].name
+                lines.append(Line(name, ts, held / scale, self.colour(strategy), filled=True))
+        return lines
