@@ -71,8 +71,8 @@ def test_the_page_holds_every_part(page):
     headings = outline(page).headings
     for wanted in (
         "Profit and drawdown", "Drawdown", "Strategies", "By cause", "By strategy and instrument", "By hour",
-        "Mark-outs", "ALFA at SIM", "BETA at SIM", "GAMA at SIM", "Position", "Inventory and execution", "Order latency", "Queue",
-        "Risk", "Parameters", "Data, code and machine",
+        "Mark-outs", "ALFA at SIM", "BETA at SIM", "GAMA at SIM", "Position", "Inventory and execution",
+        "Order latency", "Queue", "Risk", "Parameters", "Data, code and machine",
     ):  # fmt: skip
         assert wanted in headings
 
