@@ -132,13 +132,14 @@ def test_a_round_trip_realises_its_difference_on_the_closing_fill():
 )
 def test_inverse_contracts_pay_in_the_base_currency(rows):
     coin = Instrument("XBTUSD", "SIM", 1, 0, "0.5", multiplier="100", contract=Contract.INVERSE, currency="XBT")
-    coin = Instrument(**{**coin.as_dict(), "contract": Contract.INVERSE, "price_decimals": 2, "qty_decimals": 6})
-    run = RunBuilder([coin]).mark(0, 3_000_000, 3_000_100)
+    run = RunBuilder([coin]).mark(0, 300_000, 300_010)
     for n, (side, qty, price) in enumerate(rows, 1):
-        run.new(n, n, side, price * 100, qty * 10**6).fill(n, n, side, price * 100, qty * 10**6)
-    run.mark(len(rows) + 1, 2_999_900, 3_000_100)
+        run.new(n, n, side, price * 10, qty).fill(n, n, side, price * 10, qty)
+    run.mark(len(rows) + 1, 299_990, 300_010)
     expected = sum(side * qty * 100 * (Fraction(1, price) - Fraction(1, 30_000)) for side, qty, price in rows)
-    assert BacktestResult(run.output()).positions["gross"][0] == pytest.approx(float(expected), abs=len(rows) * 2e-8)
+    assert BacktestResult(run.output()).positions["gross"][0] == pytest.approx(
+        float(expected), abs=(len(rows) + 1) * 2e-10
+    )
 
 
 def test_the_runs_own_account_samples_are_the_equity_curve():

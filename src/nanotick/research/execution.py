@@ -1,8 +1,8 @@
 """Figures of execution: what fills were worth a while later, what orders cost, and how they fared.
 
 Sign convention: positive is good for us in mark-outs, spread captured and adverse selection; positive is a cost in
-implementation shortfall. Mids come from the run's mark series: a mark-out at a horizon shorter than the series'
-interval, or past its end, is not defined and is left out.
+implementation shortfall. Mids come from the run's mark series and times are local: a fill counts from when it was known
+here. A mark-out for which there is no mid younger than half its horizon, or that lies past the end, is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanotick.core.instruments import Instrument
-from nanotick.research.marks import Floats, MarkSeries, worth
+from nanotick.research.marks import worth
 
 if TYPE_CHECKING:
     from nanotick.research.results import BacktestResult
@@ -57,11 +57,6 @@ def _per_instrument(result: BacktestResult, fills: Any) -> list[tuple[int, Instr
     ]
 
 
-def mid_before(marks: MarkSeries, instrument: int, ts: Any) -> Floats:
-    """The mid last seen before each time: what the market was before a fill moved it."""
-    return marks.mid_at(instrument, np.asarray(ts, np.int64) - 1)
-
-
 def mark_outs(result: BacktestResult, fills: Any, horizons: Sequence[int] = HORIZONS_NS) -> list[MarkOut]:
     """Mark-outs of fills (also called markouts or realised spread to the mid), one per horizon.
 
@@ -78,18 +73,17 @@ def mark_outs(result: BacktestResult, fills: Any, horizons: Sequence[int] = HORI
     for horizon in horizons:
         ticks = bps = weight = amount = 0.0
         counted = 0
-        if horizon >= result.marks.interval_ns:
-            for number, item, rows in _per_instrument(result, fills):
-                later = result.marks.mid_at(number, rows["ts_venue"] + horizon)
-                seen = ~np.isnan(later)
-                rows, later = rows[seen], later[seen]
-                move = rows["side"] * (later - rows["price"])
-                qty = rows["qty_float"]
-                counted += len(rows)
-                weight += float(qty.sum())
-                ticks += float((move * qty).sum()) / item.price(item.tick_size)
-                bps += float((move / rows["price"] * qty).sum()) * 1e4
-                amount += float((rows["side"] * rows["qty"] * (worth(item, later) - worth(item, rows["price"]))).sum())
+        for number, item, rows in _per_instrument(result, fills):
+            later = result.marks.mid_at(number, rows["ts_recv"] + horizon, horizon // 2)
+            seen = ~np.isnan(later)
+            rows, later = rows[seen], later[seen]
+            move = rows["side"] * (later - rows["price"])
+            qty = rows["qty_float"]
+            counted += len(rows)
+            weight += float(qty.sum())
+            ticks += float((move * qty).sum()) / item.price(item.tick_size)
+            bps += float((move / rows["price"] * qty).sum()) * 1e4
+            amount += float((rows["side"] * rows["qty"] * (worth(item, later) - worth(item, rows["price"]))).sum())
         outs.append(
             MarkOut(
                 horizon,
@@ -109,7 +103,7 @@ class Attribution:
     Attributes
     ----------
     spread : float
-        Distance of fills from the mid just before them: earned by resting, paid by taking.
+        Distance of fills from the mid when they were known: earned by resting, paid by taking.
     adverse_selection : float
         What the mid did until the horizon, seen from the fills: usually a loss for who rests.
     inventory : float
@@ -127,12 +121,12 @@ def attribution(result: BacktestResult, fills: Any, gross: float, horizon_ns: in
     """Split gross profit into spread captured, adverse selection and inventory.
 
     The first two are the effective half-spread and the price impact of Huang and Stoll (1996) seen from our side; a
-    fill without a mid before it counts in `inventory`, one without a mid at the horizon uses the last there is.
+    fill without a mid counts in `inventory`, one without a mid at the horizon uses the last there is.
     """
     spread = adverse = 0.0
     for number, item, rows in _per_instrument(result, fills):
-        before = mid_before(result.marks, number, rows["ts_venue"])
-        later = result.marks.mid_at(number, rows["ts_venue"] + horizon_ns)
+        before = result.marks.mid_at(number, rows["ts_recv"])
+        later = result.marks.mid_at(number, rows["ts_recv"] + horizon_ns)
         later = np.where(np.isnan(later), result.marks.last_mid(number), later)
         seen = ~np.isnan(before) & ~np.isnan(later)
         rows, before, later = rows[seen], before[seen], later[seen]

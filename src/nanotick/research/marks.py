@@ -42,9 +42,10 @@ def notional(instrument: Instrument, price: int, qty: int) -> int:
         return int(price * qty * multiplier)
     if price == 0:
         return 0
-    # qty / 10^qd contracts * multiplier currency / (price / 10^pd), at 10^(pd + qd) value units a currency unit
-    top, bottom = multiplier.as_integer_ratio()
-    return qty * top * 10 ** (2 * instrument.price_decimals) // (price * bottom)
+    # contracts * face / decimal price, at the value scale: every power of ten in one exponent, as the engine folds them
+    exponent = instrument.value_decimals + instrument.price_decimals - instrument.qty_decimals
+    top, bottom = multiplier.scaleb(exponent).as_integer_ratio()
+    return qty * top // (price * bottom)
 
 
 class MarkSeries:
@@ -89,7 +90,7 @@ class MarkSeries:
         """Mid prices at the sample times, price units; while a side is empty the last mid stands."""
         return self._mid[instrument]
 
-    def mid_at(self, instrument: int, ts: Any) -> Floats:
+    def mid_at(self, instrument: int, ts: Any, oldest_ns: int | None = None) -> Floats:
         """Mid price last seen at or before each time; NaN before the first sample and after the last.
 
         Parameters
@@ -97,14 +98,19 @@ class MarkSeries:
         instrument : int
         ts : array of int
             ns UTC.
+        oldest_ns : int, optional
+            A sample that is older than this at its time counts as none.
         """
         times = self._ts[instrument]
         ts = np.asarray(ts, np.int64)
         if not len(times):
             return np.full(ts.shape, np.nan)
         place = np.searchsorted(times, ts, "right") - 1
-        found = self._mid[instrument][np.maximum(place, 0)]
-        return np.where((place < 0) | (ts > times[-1] + self.interval_ns), np.nan, found)
+        seen = np.maximum(place, 0)
+        unknown = (place < 0) | (ts > times[-1] + self.interval_ns)
+        if oldest_ns is not None:
+            unknown |= ts - times[seen] > oldest_ns
+        return np.where(unknown, np.nan, self._mid[instrument][seen])
 
     def last_mid(self, instrument: int) -> float:
         """The last mid price, NaN if there never was one."""

@@ -122,7 +122,7 @@ def attribution(data: ReportData) -> str:
         ("Net profit", total.net),
     ]
     said = (
-        f"Spread: distance of fills from the mid before them. Adverse selection: what the mid did in the "
+        f"Spread: distance of fills from the mid. Adverse selection: what the mid did in the "
         f"{words.duration(parts.horizon_ns)} after. Inventory: the rest."
     )
     cause = section(
@@ -368,8 +368,8 @@ _MEANINGS = (
     ),
     (
         "Spread captured, adverse selection",
-        "Distance of fills from the mid just before them, and what the mid did until the horizon; together with the "
-        "rest (inventory) they add up to gross profit.",
+        "Distance of fills from the mid when they were known here, and what the mid did until the horizon; together "
+        "with the rest (inventory) they add up to gross profit.",
     ),
     (
         "Implementation shortfall",

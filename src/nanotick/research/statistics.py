@@ -276,7 +276,7 @@ def _notes(result: BacktestResult, total: Figures) -> tuple[str, ...]:
             f"Instruments settle in {', '.join(result.instruments.currencies)}: totals across them are left out."
         )
     interval = result.output.sample_interval_ns
-    if total.fills and interval > min(execution.HORIZONS_NS):
+    if total.fills and not total.mark_outs[0].fills:
         notes.append(
             f"Marks are {interval / 1e9:g} s apart: mark-outs at shorter horizons are left out; sample more often."
         )
