@@ -28,11 +28,10 @@ from nanotick.core.mode import INTERPRET
 SLEW_PPM = 500
 _BILLION = 1_000_000_000
 
-if INTERPRET:
+# the processor's time stamp counter; interpreted, the monotonic clock stands in for it
+cycle_counter: Any = time.monotonic_ns
 
-    def cycle_counter() -> int:
-        """The processor's time stamp counter; here the monotonic clock stands in for it."""
-        return time.monotonic_ns()
+if INTERPRET:
 
     def _system_monotonic(clock_id: int, scratch_address: int) -> int:
         import ctypes
@@ -47,7 +46,7 @@ else:
     from nanotick.core.lowering import I64, _define, _llvm_call
 
     _read_counter = _llvm_call("llvm.readcyclecounter", I64)
-    cycle_counter: Any = _define(
+    cycle_counter = _define(
         "cycle_counter",
         types.int64(),
         lambda context, builder, signature, args: _read_counter(builder),

@@ -18,12 +18,20 @@ def to_scaled(value: str | int | Decimal, decimals: int, what: str = "value") ->
     """
     try:
         number = Decimal(value)
-        scaled = number.scaleb(decimals)
-        exact = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError) as error:
+    except (InvalidOperation, ValueError) as error:
         raise ValueError(f"{what}: expected a decimal number, found {value!r}") from error
-    if exact != scaled:
+    if not number.is_finite():
+        raise ValueError(f"{what}: expected a decimal number, found {value!r}")
+    # by hand, since Decimal's own arithmetic rounds to 28 digits and would multiply out an exponent of any size
+    if number and number.adjusted() + decimals > 18:
+        raise ValueError(f"{what}: {value!r} at {decimals} decimals does not fit 64 bits")
+    sign, digits, exponent = number.as_tuple()
+    places = int(exponent) + decimals
+    kept = len(digits) + min(0, places)
+    if any(digits[max(0, kept) :]):
         raise ValueError(f"{what}: {value!r} has more than {decimals} decimal places")
+    exact = int("".join(map(str, digits[: max(0, kept)])) or "0") * 10 ** max(0, places if number else 0)
+    exact = -exact if sign else exact
     if not -INT64_MAX - 1 <= exact <= INT64_MAX:
         raise ValueError(f"{what}: {value!r} at {decimals} decimals does not fit 64 bits")
     return exact

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,18 @@ def callback(function: Callable[[int, int], int], key: str) -> int:
 def reference_count_calls(ir: str) -> int:
     """Number of reference-count and allocation calls in LLVM IR; zero in every hot kernel."""
     return sum(ir.count(f"call {kind}") for kind in ("void @NRT_incref", "void @NRT_decref", "ptr @NRT_MemInfo"))
+
+
+def runtime_symbols(entry: Entry) -> set[str]:
+    """Names of Numba's runtime (reference counts, allocation) that the entry's machine code refers to.
+
+    Unlike the IR, machine code can also be looked at when it came from the cache.
+    """
+    symbols: set[str] = set()
+    for overload in entry.dispatcher.overloads.values():
+        code = overload.library._get_compiled_object()
+        symbols.update(name.decode() for name in re.findall(rb"NRT_\w+", code))
+    return symbols
 
 
 def python_body(function: Any) -> Callable[..., Any]:

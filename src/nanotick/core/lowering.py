@@ -150,7 +150,7 @@ def _crc32c_u64(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _mul_div(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """floor(a*b/c) with a 128-bit product: one machine division where the product fits 64 bits, else shift-subtract."""
+    """floor(a*b/c) modulo 2^64 with a 128-bit product: one division where the product fits 64 bits, else shift-subtract."""
     a, b, c = args
     zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
     result = cgutils.alloca_once_value(builder, zero)
@@ -159,12 +159,15 @@ def _mul_div(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     with builder.if_then(builder.icmp_signed("!=", c, zero)):
         with builder.if_else(overflow, likely=False) as (wide, narrow):
             with narrow:
-                quotient = builder.sdiv(product, c)
-                remainder = builder.srem(product, c)
+                # the least integer divided by -1 is a trap of the processor
+                minus_one = builder.icmp_signed("==", c, ir.Constant(I64, -1))
+                safe = builder.select(minus_one, one, c)
+                quotient = builder.sdiv(product, safe)
+                remainder = builder.srem(product, safe)
                 differ = builder.icmp_signed("<", builder.xor(remainder, c), zero)
                 inexact = builder.icmp_signed("!=", remainder, zero)
                 floor = builder.sub(quotient, builder.zext(builder.and_(differ, inexact), I64))
-                builder.store(floor, result)
+                builder.store(builder.select(minus_one, builder.neg(product), floor), result)
             with wide:
                 negative = builder.icmp_signed("<", builder.xor(builder.xor(a, b), c), zero)
 
@@ -178,8 +181,7 @@ def _mul_div(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 low_word = builder.trunc(full, I64)
                 high_word = builder.trunc(builder.lshr(full, ir.Constant(I128, 64)), I64)
                 low_slot = cgutils.alloca_once_value(builder, low_word)
-                # the quotient is assumed to fit 63 bits, so the high word is already below the divisor
-                builder.store(high_word, high)
+                builder.store(builder.urem(high_word, divisor), high)  # what the division takes off is above 2^64
                 with cgutils.for_range(builder, ir.Constant(I64, 64)):
                     rest, low = builder.load(high), builder.load(low_slot)
                     carry = builder.lshr(rest, ir.Constant(I64, 63))
