@@ -35,6 +35,8 @@ KERNEL_MODULES: list[str] = [
     "nanotick.data.synthetic_flow",
     "nanotick.exchange.replay",
     "nanotick.risk.limits",
+    "nanotick.wire.binance_chain",
+    "nanotick.wire.binance_scan",
     "nanotick.wire.itch_events",
 ]
 

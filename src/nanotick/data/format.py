@@ -28,6 +28,7 @@ from nanotick.data.quality import BadDataError, QualityReport
 FORMATS: dict[str, str] = {
     "event": "nanotick.data.events_format",
     "itch": "nanotick.data.itch",
+    "binance": "nanotick.data.binance_lines",
 }
 
 SKIPPED = -1
