@@ -11,33 +11,30 @@ the tick and are rounded. Spot bookTicker carries no time; its rows take the lat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nanotick.core.instruments import Contract, Instrument
 from nanotick.core.records import BOTH_SIDES, BUY, EVENT, SELL, Flag, Kind
 from nanotick.data.archive import Blocks, Source, Stream
+from nanotick.data.binance_markets import Markets, instrument_of
 from nanotick.data.format import Listing, Options
 from nanotick.data.quality import Anomaly, QualityReport
+from nanotick.data.recorded_lines import STAMPED, line_end, memory_stream, split_line, symbol_in
 from nanotick.wire import binance_scan as scan
 from nanotick.wire.binance import decode_frame
-from nanotick.wire.binance_chain import DROP, GAP, IN_CHAIN, MARKET, MAX_SYMBOL, take_diff, take_snapshot
+from nanotick.wire.binance_chain import DROP, GAP, IN_CHAIN, take_diff, take_snapshot
 from nanotick.wire.json_scan import REASONS, REPEATED
-from nanotick.wire.json_text import WireError, epoch_ns, places, rounded, scaled
-from nanotick.wire.messages import Depth, Listed, Mark, Message, Other, Quote, Trade
+from nanotick.wire.json_text import WireError, rounded, scaled
+from nanotick.wire.messages import Depth, Listed, Mark, Message, Quote, Trade
 
 ROWS = 1 << 15  # events of one chunk
 _RING = 4  # chunks kept, for what a late snapshot must not undo
 MAX_LINE = 16 << 20  # bytes
 _SAMPLE = 64  # every so many rows, one latency is kept
-VENUES = ("BINANCE", "BINANCE_USDM", "BINANCE_COINM")  # by the market's `futures` bits
 _SETTINGS = {"spot": 0, "usdm": 1, "coinm": 2}
-_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "GBP", "JPY", "DAI")
-_STAMPED = re.compile(rb"[0-9]{10,19} +\{")
 _MARKERS = (b'"depthUpdate"', b'"bookTicker"', b"@bookTicker", b'"aggTrade"', b"@trade", b'"lastUpdateId"', b"@depth")
 
 Opened = tuple[str, Callable[[], Stream]]  # label, opener
@@ -45,95 +42,6 @@ Opened = tuple[str, Callable[[], Stream]]  # label, opener
 
 def _address(array: npt.NDArray[Any]) -> int:
     return int(array.ctypes.data)
-
-
-class Markets:
-    """The symbols of one venue: names, scales and update-id chains, in records that the kernel reads."""
-
-    def __init__(self) -> None:
-        self.records: npt.NDArray[Any] = np.zeros(scan.MAX_MARKETS, dtype=MARKET)
-        self.numbers: dict[str, int] = {}
-        self._table: npt.NDArray[np.int64] = np.zeros(scan.TABLE_SIZE, dtype=np.int64)
-        self.state: npt.NDArray[Any] = np.zeros(1, dtype=scan.SCAN)
-        self.state["markets_address"] = _address(self.records)
-        self.state["table_address"] = _address(self._table)
-        self.listed: dict[str, Listed] = {}
-
-    def add(self, symbol: str) -> int:
-        """Number of a symbol, entered if new.
-
-        Raises
-        ------
-        WireError
-            There are too many, or its name is too long.
-        """
-        number = self.numbers.get(symbol)
-        if number is None:
-            name = symbol.encode()
-            number = len(self.numbers)
-            if len(name) > MAX_SYMBOL or number == len(self.records):
-                raise WireError(f"symbol {symbol!r}: at most {MAX_SYMBOL} bytes and {len(self.records)} symbols")
-            self.numbers[symbol] = number
-            raw = np.zeros(MAX_SYMBOL, dtype=np.uint8)
-            raw[: len(name)] = list(name)
-            self.records["name"][number] = raw.view("<i8")
-            scan.enter_market(_address(self.state), number)
-        return number
-
-    def measure(self, message: Message) -> None:
-        """Take the places a message's digits need."""
-        if isinstance(message, Listed):
-            self.listed[message.symbol] = message
-            return
-        prices: list[str] = []
-        sizes: list[str] = []
-        symbol = getattr(message, "symbol", "")
-        if isinstance(message, Depth):
-            symbol = symbol or self.only()
-            prices = [price for price, _ in message.bids + message.asks]
-            sizes = [qty for _, qty in message.bids + message.asks]
-        elif isinstance(message, Trade):
-            prices, sizes = [message.price], [message.qty]
-        elif isinstance(message, Quote):
-            prices, sizes = [message.bid, message.ask], [message.bid_qty, message.ask_qty]
-        if not symbol:
-            return
-        record = self.records[self.add(symbol)]
-        record["price_places"] = max([record["price_places"], *map(places, prices)])
-        record["qty_places"] = max([record["qty_places"], *map(places, sizes)])
-        if isinstance(message, Trade):
-            record["trades"] |= 2 if message.kind == "aggTrade" else 1
-        if isinstance(message, Depth) and message.previous >= 0:
-            record["futures"] |= 1
-
-    def only(self) -> str:
-        """The one symbol there is, or an empty string."""
-        return next(iter(self.numbers)) if len(self.numbers) == 1 else ""
-
-
-def _instrument(symbol: str, record: Any, listed: Listed | None, venue: int) -> Instrument:
-    """What is known of a symbol: from the venue's directory, else from its digits and its name."""
-    price_places, qty_places = int(record["price_places"]), int(record["qty_places"])
-    fields: dict[str, Any] = {}
-    base = symbol.partition("_")[0]
-    if venue == 2:
-        coin = base.removesuffix("USD")
-        fields.update(contract=Contract.INVERSE, multiplier="100" if coin == "BTC" else "10", currency=coin)
-    else:
-        fields["currency"] = next((quote for quote in _QUOTES if base.endswith(quote) and base != quote), "")
-    if listed is not None:
-        for name in ("tick_size", "lot_size", "min_qty", "max_qty", "min_notional", "multiplier", "currency"):
-            if value := getattr(listed, name):
-                fields[name] = value
-        price_places = max(price_places, places(listed.tick_size or "0"))
-        qty_places = max(qty_places, places(listed.lot_size or "0"))
-    fields.setdefault("tick_size", f"{10**-price_places:.{price_places}f}")
-    fields.setdefault("lot_size", f"{10**-qty_places:.{qty_places}f}")
-    decimals = {"price_decimals": price_places, "qty_decimals": qty_places}
-    for name, kind in (("min_qty", qty_places), ("max_qty", qty_places), ("min_notional", price_places + qty_places)):
-        if name in fields and places(fields[name]) > kind:
-            del fields[name]
-    return Instrument(symbol, VENUES[venue], **decimals, **fields)
 
 
 class BinanceReader:
@@ -163,7 +71,7 @@ class BinanceReader:
         found = Markets()
         self.markets = found
         found.state["measure"] = 1
-        if symbol := _symbol_in(label):
+        if symbol := symbol_in(label):
             guess = symbol
         else:
             guess = ""
@@ -174,7 +82,7 @@ class BinanceReader:
                 continue
             _, data, _ = line
             try:
-                for message in decode_frame(_frame(data)[1]):
+                for message in decode_frame(split_line(data)[1]):
                     if isinstance(message, Depth) and not message.symbol:
                         snapshots.append(message)
                     else:
@@ -208,7 +116,7 @@ class BinanceReader:
         markets = self.markets
         record = markets.records[markets.numbers[symbol]]
         listed = markets.listed.get(symbol)
-        known = _instrument(symbol, record, listed, self._venue)
+        known = instrument_of(symbol, record, listed, self._venue)
         number = self._listing.number(known)
         record["number"] = number
         if number < 0:
@@ -236,7 +144,7 @@ class BinanceReader:
         self._gaps = int(markets.records["gaps"].sum())
         stale = int(markets.records["stale"].sum())
         latencies: list[npt.NDArray[np.int64]] = []
-        symbol = _symbol_in(label)
+        symbol = symbol_in(label)
         for item in self._lines(label, opener(), self._next_buffer, False):
             if isinstance(item, tuple):
                 where, data, reason = item
@@ -253,8 +161,8 @@ class BinanceReader:
         self._count(label, before, stale)
         if latencies and (median := float(np.median(np.concatenate(latencies)))) < 0:
             self._report.note(
-                f"{label}: in the median received {-median / 1e6:,.0f} ms before the venue's time (the recorder's clock "
-                "was behind); --correct-latency NS shifts the receive times"
+                f"{label}: in the median received {-median / 1e6:,.0f} ms before the venue's time (the recorder's "
+                "clock was behind); --correct-latency NS shifts the receive times"
             )
 
     def _keep(self, chunk: npt.NDArray[Any]) -> None:
@@ -282,7 +190,7 @@ class BinanceReader:
             end = size - min(size, MAX_LINE) + newline + 1 if newline >= 0 else 0
             if not more and end < size and not blocks.cut:
                 last = bytes(blocks.data[end:])
-                tail = Blocks(_memory(label, bytes(blocks.data[:end]) + last + b"\n"), size + 1)
+                tail = Blocks(memory_stream(label, bytes(blocks.data[:end]) + last + b"\n"), size + 1)
                 tail.advance(0)
                 tail.position, blocks, size, end = blocks.position, tail, size + 1, size + 1
             if end == 0 and size > MAX_LINE:
@@ -294,16 +202,17 @@ class BinanceReader:
                 scan.scan_lines(address, base + at, base + end)
                 at = int(state["position"][0]) - base
                 status, count = int(state["status"][0]), int(state["rows"][0])
-                if rows is not None and count and (status != scan.NEW_SYMBOL or count > ROWS // 2):
+                odd = status in (scan.ODD, scan.FULL, scan.NEW_SYMBOL)
+                line = bytes(blocks.data[at : line_end(blocks.data, at, end)]) if odd else b""
+                if status == scan.NEW_SYMBOL and self._learn(line):
+                    continue
+                if rows is not None and count:
                     yield rows[:count]
                     rows = buffer()
                     self._point(rows)
                     if status == scan.FULL:
                         continue
-                if status in (scan.ODD, scan.FULL, scan.NEW_SYMBOL):
-                    line = bytes(blocks.data[at : _find(blocks.data, at, end)])
-                    if status == scan.NEW_SYMBOL and self._learn(line):
-                        continue
+                if odd:
                     yield f"{label} byte {blocks.position + at}", line, int(state["reason"][0])
                     at += len(line) + 1
             used = end
@@ -323,7 +232,8 @@ class BinanceReader:
     def _learn(self, line: bytes) -> bool:
         """Enter the symbol of a line that the kernel does not know."""
         try:
-            symbol = next((m.symbol for m in decode_frame(_frame(line)[1]) if not isinstance(m, Other)), "")  # type: ignore[union-attr]
+            messages = decode_frame(split_line(line)[1])
+            symbol = next((m.symbol for m in messages if isinstance(m, Depth | Trade | Quote | Mark)), "")
             if not symbol or symbol in self.markets.numbers:
                 return False
             self.markets.add(symbol)
@@ -340,7 +250,7 @@ class BinanceReader:
         try:
             if not line:
                 raise WireError(f"a line of more than {MAX_LINE:,} bytes")
-            ts_recv, data = _frame(line)
+            ts_recv, data = split_line(line)
             messages = decode_frame(data)
         except WireError as error:
             report.anomaly(Anomaly.MALFORMED, where, f"{error} ({REASONS.get(reason, 'unread')})")
@@ -375,7 +285,6 @@ class BinanceReader:
         known = name in self.markets.numbers
         number = self.markets.add(name)
         if not known:
-            self.markets.measure(message)
             self._list(name)
         record = self.markets.records[number : number + 1]
         market = record[0]
@@ -389,7 +298,12 @@ class BinanceReader:
                 self._count_levels(len(rows))
         elif isinstance(message, Trade):
             rows = np.zeros(1, dtype=EVENT)
-            rows["kind"], rows["side"], rows["id"], rows["word"] = Kind.TRADE, message.side, message.trade_id, message.order
+            rows["kind"], rows["side"], rows["id"], rows["word"] = (
+                Kind.TRADE,
+                message.side,
+                message.trade_id,
+                message.order,
+            )
             rows["price"] = scaled(message.price, price_decimals, "price")
             rows["qty"] = scaled(message.qty, qty_decimals, "quantity")
             rows["flags"] = BOTH_SIDES | Flag.LAST | (Flag.PRINTABLE if message.printable else 0)
@@ -400,7 +314,9 @@ class BinanceReader:
             rows = np.zeros(1, dtype=EVENT)
             rows["kind"], rows["seq"] = Kind.QUOTE, message.last
             rows["price"], rows["id"] = (scaled(p, price_decimals, "price") for p in (message.bid, message.ask))
-            rows["qty"], rows["word"] = (scaled(q, qty_decimals, "quantity") for q in (message.bid_qty, message.ask_qty))
+            rows["qty"], rows["word"] = (
+                scaled(q, qty_decimals, "quantity") for q in (message.bid_qty, message.ask_qty)
+            )
             rows["flags"] = BOTH_SIDES | Flag.LAST
         else:
             rows = np.zeros(1, dtype=EVENT)
@@ -424,7 +340,9 @@ class BinanceReader:
             return self._chained(message, record, rows, where)
         return rows
 
-    def _chained(self, message: Depth, record: npt.NDArray[Any], rows: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    def _chained(
+        self, message: Depth, record: npt.NDArray[Any], rows: npt.NDArray[Any], where: str
+    ) -> npt.NDArray[Any]:
         """The rows of a depth message with what the chain of update ids puts before or after them."""
         address = _address(record)
         head = np.zeros(1, dtype=EVENT)
@@ -526,38 +444,6 @@ def _level_rows(message: Depth, price_decimals: int, qty_decimals: int) -> npt.N
     return rows
 
 
-def _find(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
-    """Offset of the next line feed."""
-    step = 4096
-    while at < end:
-        found = bytes(data[at : at + step]).find(b"\n")
-        if found >= 0:
-            return at + found
-        at += step
-    return end
-
-
-def _memory(label: str, body: bytes) -> Stream:
-    parts = [body]
-    return Stream(label, lambda: parts.pop() if parts else b"")
-
-
-def _frame(line: bytes) -> tuple[int, bytes]:
-    """Receive time (0 when there is none) and frame of a line."""
-    stamp, space, frame = line.partition(b" ")
-    if line[:1].isdigit():
-        if not (space and stamp.isdigit() and len(stamp) <= 19 and int(stamp) < 9 * 10**18):
-            raise WireError(f"expected a local time stamp and a message, found {line[:40]!r}")
-        return epoch_ns(int(stamp)), frame.strip(b" \t\r")
-    return 0, line.strip(b" \t\r")
-
-
-def _symbol_in(name: str) -> str:
-    """The symbol a recording is named after: btcusdt_20240808.gz, btcusd_perp_20240808.gz."""
-    found = re.match(r"([A-Za-z0-9]{4,20}?(?:_perp|_\d{6})?)(?:[._-]|\Z)", name.rsplit("/", 1)[-1].rsplit(":", 1)[-1], re.I)
-    return found[1].upper() if found else ""
-
-
 class BinanceLines:
     """Raw recordings of Binance streams."""
 
@@ -568,7 +454,7 @@ class BinanceLines:
     def sniff(self, head: bytes, source: Source) -> bool:
         """Lines of stamp and frame, or bare frames, with Binance's message names among the first."""
         plain = head.startswith(b"{") and not head.startswith((b'{"t":', b"{\n", b"{\r"))
-        return (plain or _STAMPED.match(head) is not None) and any(marker in head for marker in _MARKERS)
+        return (plain or STAMPED.match(head) is not None) and any(marker in head for marker in _MARKERS)
 
     def read(
         self, sources: Sequence[Source], options: Options, report: QualityReport, listing: Listing

@@ -3,8 +3,8 @@
 Source: github.com/binance/binance-spot-api-docs (web-socket-streams.md, rest-api.md) and the USD-M and COIN-M futures
 documentation. The fast path over whole recordings is `wire.binance_scan`; it hands over here what it does not settle.
 
-Stamps are ms, or us when the stream was opened with timeUnit=MICROSECOND. The venue's time of an update is `T` (matching
-engine) where it is sent, else `E` (sending); spot bookTicker has neither.
+Stamps are ms, or us when the stream was opened with timeUnit=MICROSECOND. The venue's time of an update is `T` (of the
+matching engine) where it is sent, else `E` (of sending); spot bookTicker has neither.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def _depth(message: dict[str, Any]) -> Depth:
     first, last = _int(message, "U"), _int(message, "u")
     if first > last:
         raise WireError(f"first update id {first} above last {last}")
-    return Depth(
-        _symbol(message), _time(message), bids, asks, False, first, last, previous, kind="depthUpdate"
-    )
+    return Depth(_symbol(message), _time(message), bids, asks, False, first, last, previous, kind="depthUpdate")
 
 
 def _trade(message: dict[str, Any]) -> Trade:
@@ -212,6 +210,6 @@ def _decode(message: Any) -> list[Message]:
             return _listed(message)
         if "result" in message or "method" in message:
             return [Other("subscription")]
-        if "code" in message and "msg" in message or "error" in message:
+        if ("code" in message and "msg" in message) or "error" in message:
             return [Other("error")]
     raise WireError(f"no Binance market data message has e={str(kind)[:40]!r} and keys {sorted(message)[:12]}")

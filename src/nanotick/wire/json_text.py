@@ -158,7 +158,8 @@ def rfc3339_ns(text: Any, what: str = "time") -> int:
     from datetime import UTC, datetime
 
     try:
-        whole = datetime(*(int(found[i]) for i in range(1, 7)), tzinfo=UTC)
+        year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
+        whole = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise WireError(f"{what}: {text}: {error}") from None
     return int(whole.timestamp()) * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
