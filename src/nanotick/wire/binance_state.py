@@ -89,12 +89,6 @@ def find_market(s, p: int, length: int) -> int:  # type: ignore[no-untyped-def]
         slot = (slot + 1) & (TABLE_SIZE - 1)
 
 
-@kernel("i8(i8,i8,i8)")
-def locate_market(state: int, name: int, length: int) -> int:
-    """`find_market` for Python: name at an address."""
-    return find_market(scan_at(state), name, length)
-
-
 @kernel("i8(i8,i8)")
 def enter_market(state: int, number: int) -> int:
     """Put market `number`, whose name is written already, into the table; always 0."""
