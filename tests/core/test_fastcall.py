@@ -92,7 +92,8 @@ def test_a_view_with_gaps_is_an_error_or_read_whole() -> None:
 
 
 def test_references_stay_balanced() -> None:
-    frames = [bytes(50), bytearray(50), memoryview(bytes(50))]
+    growing = bytearray(50)
+    frames = [bytes(50), growing, memoryview(bytes(50))]
     for entry in entries():
         counts = [sys.getrefcount(frame) for frame in frames] + [sys.getrefcount(None)]
         for _ in range(1000):
@@ -101,7 +102,7 @@ def test_references_stay_balanced() -> None:
         del frame  # the loop's own reference
         after = [sys.getrefcount(frame) for frame in frames] + [sys.getrefcount(None)]
         assert counts[:3] == after[:3] and abs(counts[3] - after[3]) < 50
-    frames[1].extend(b"x")  # no export was left behind
+    growing.extend(b"x")  # no export was left behind
 
 
 def test_results_are_whole_signed_integers() -> None:
@@ -125,6 +126,7 @@ def test_an_unknown_layout_falls_back_to_the_ordinary_route(monkeypatch) -> None
 
 @pytest.mark.skipif(INTERPRET, reason="there is no short route to refuse")
 def test_a_wrong_layout_is_found_by_the_trial(monkeypatch) -> None:
+    assert fastcall._LAYOUT is not None
     size, data = fastcall._LAYOUT
     monkeypatch.setattr(fastcall, "_AVAILABLE", None)
     # data one word late: where the trial's first word is not; the size is still read from a readable place

@@ -150,7 +150,7 @@ def _crc32c_u64(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _mul_div(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """floor(a*b/c) modulo 2^64 with a 128-bit product: one division where the product fits 64 bits, else shift-subtract."""
+    """floor(a*b/c) modulo 2^64: one division where the product fits 64 bits, else shift-subtract on 128."""
     a, b, c = args
     zero, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
     result = cgutils.alloca_once_value(builder, zero)
