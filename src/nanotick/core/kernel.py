@@ -29,7 +29,7 @@ class Entry:
     """A kernel that Python calls: what warm-up compiles and the IR test inspects."""
 
     name: str
-    signature: str
+    signature: Any  # Numba's notation, or a tuple of its types
     dispatcher: Any
 
 
@@ -48,7 +48,7 @@ def kernel(target: Any = None) -> Any:
         The function (bare decorator), or the Numba signature of an entry, for example `"i8(i8,i8)"`.
     """
     if isinstance(target, str):
-        return lambda function: _entry(function, target)
+        return lambda function: entry(function, target, f"{function.__module__}.{function.__qualname__}")
     if INTERPRET:
         return target
     from nanotick.core.inner import InnerKernel
@@ -56,8 +56,8 @@ def kernel(target: Any = None) -> Any:
     return InnerKernel(target, _OPTIONS)
 
 
-def _entry(function: Callable[..., Any], signature: str) -> Any:
-    name = f"{function.__module__}.{function.__qualname__}"
+def entry(function: Callable[..., Any], signature: Any, name: str) -> Any:
+    """Register a function as compiled for one signature and cached under a name."""
     if INTERPRET:
         REGISTRY[name] = Entry(name, signature, function)
         return function

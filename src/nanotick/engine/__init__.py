@@ -1,1 +1,1 @@
-"""Composes the floors below into the step, and the runners that feed it."""
+"""Floor 4: the step, and the runners that feed it."""

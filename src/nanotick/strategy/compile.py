@@ -1,0 +1,142 @@
+"""From a strategy class to functions the engine can call.
+
+Each callback becomes one compiled function `i8(self address, context address)`, called from the step through its
+machine address, so the engine's loop is compiled once for all strategies. The cache key is the content of the source
+(`Strategy.source_key`), not its place or date. Plain functions of the user's own module that a callback names are
+compiled along.
+"""
+
+from __future__ import annotations
+
+import types as python_types
+from collections.abc import Callable
+from typing import Any
+
+from nanotick.core.kernel import callback, kernel
+from nanotick.core.mode import INTERPRET
+from nanotick.strategy import context as _context  # noqa: F401  declares the methods of ctx
+from nanotick.strategy.base import Strategy
+from nanotick.strategy.check import Finding, StrategyError, explain, source_tree
+from nanotick.strategy.records import CALLBACK_VIEWS, SCRATCH_BAR, Callback, context_at, scratch_at
+from nanotick.strategy.types import as_context, strategy_at, view_at
+
+_VIEWS: dict[Callback, Any] = {}
+_COMPILED: dict[str, dict[Callback, int]] = {}
+
+
+def _view(which: Callback) -> Any:
+    if which not in _VIEWS:
+        _VIEWS[which] = view_at(CALLBACK_VIEWS[which], which.name.capitalize())
+    return _VIEWS[which]
+
+
+def _with_compiled_helpers(function: Callable[..., Any], made: dict[int, Any]) -> Callable[..., Any]:
+    """The function with the plain Python functions it names replaced by kernels."""
+    if INTERPRET:
+        return function
+    globals_ = function.__globals__
+    replaced: dict[str, Any] = {}
+    for name in function.__code__.co_names:
+        value = globals_.get(name)
+        if isinstance(value, python_types.FunctionType):
+            if id(value) not in made:
+                made[id(value)] = kernel(_with_compiled_helpers(value, made))
+            replaced[name] = made[id(value)]
+    if not replaced:
+        return function
+    copy = python_types.FunctionType(
+        function.__code__, {**globals_, **replaced}, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__qualname__, copy.__kwdefaults__, copy.__module__ = function.__qualname__, function.__kwdefaults__, function.__module__
+    return copy
+
+
+def _wrapper(which: Callback, body: Any, as_self: Any, arguments: int) -> Callable[[int, int], int]:
+    if arguments == 2:
+
+        def call(self_address: int, context: int) -> int:
+            body(as_self(self_address), as_context(context))
+            return 0
+
+    elif which == Callback.BAR:
+        view = _view(which)
+
+        def call(self_address: int, context: int) -> int:
+            body(as_self(self_address), as_context(context), view(context_at(context).scratch_address + SCRATCH_BAR))
+            return 0
+
+    elif which == Callback.ORDER:
+        view = _view(which)
+
+        def call(self_address: int, context: int) -> int:
+            scratch = scratch_at(context_at(context).scratch_address)
+            body(as_self(self_address), as_context(context), view(scratch.order))
+            return 0
+
+    else:
+        view = _view(which)
+
+        def call(self_address: int, context: int) -> int:
+            scratch = scratch_at(context_at(context).scratch_address)
+            body(as_self(self_address), as_context(context), view(scratch.event))
+            return 0
+
+    return call
+
+
+def compile_strategy(cls: type[Strategy]) -> dict[Callback, int]:
+    """Compile (or load) the callbacks of a strategy.
+
+    Returns
+    -------
+    dict
+        Callback -> address for `memory.call2`.
+
+    Raises
+    ------
+    StrategyError
+        With the user's file, line and the cause in plain words.
+    """
+    key = cls.source_key()
+    if key in _COMPILED:
+        return _COMPILED[key]
+    made: dict[int, Any] = {}
+    methods = {n: _with_compiled_helpers(f, made) for n, f in cls.methods.items()}
+    as_self = strategy_at(cls.dtype, cls.__name__, methods)
+    addresses: dict[Callback, int] = {}
+    for which, function in cls.callbacks.items():
+        body = kernel(_with_compiled_helpers(function, made))
+        arguments = function.__code__.co_argcount
+        wrapper = _wrapper(which, body, as_self, arguments)
+        wrapper.__name__ = f"{cls.__name__}_{which.name.lower()}"
+        try:
+            addresses[which] = callback(wrapper, f"{key}|{which.name}")
+        except StrategyError:
+            raise
+        except Exception as error:
+            raise explain(error, function, cls.__name__) from error
+        _refuse_narrowing(body, function, cls)
+    _COMPILED[key] = addresses
+    return addresses
+
+
+def _refuse_narrowing(body: Any, function: Callable[..., Any], cls: type[Strategy]) -> None:
+    """A float stored in an int attribute would be cut silently: refuse it, with the line."""
+    if INTERPRET:
+        return
+    from numba.core import ir, types
+
+    for result in body.overloads.values():
+        annotation = getattr(result, "type_annotation", None)
+        if annotation is None:
+            continue
+        for block in annotation.blocks.values():
+            for statement in block.find_insts(ir.SetAttr):
+                default = cls.fields.get(statement.attr)
+                value_type = annotation.typemap.get(statement.value.name)
+                if type(default) is int and isinstance(value_type, types.Float):
+                    found = source_tree(function)
+                    lines, path = (found[2], found[1]) if found else ([], function.__code__.co_filename)
+                    cause = f"self.{statement.attr} is int and is given a float: use int(...), or annotate it float"
+                    name = f"{cls.__name__}.{function.__name__}"
+                    raise StrategyError(Finding(path, statement.loc.line, name, lines, cause).message)
