@@ -1,37 +1,426 @@
 """The step: one event in, the state changed, commands out.
 
-    event ─ market data ─▶ book, tape, marks ─▶ on_book / on_trade / on_bar ─┐
+    event ─ market data ─▶ book, tape, mark ──▶ on_trade, on_bar, on_book ───┐
           ├ report ──────▶ order, portfolio ──▶ on_fill, on_order ───────────┤
           ├ timer ───────────────────────────▶ on_timer ─────────────────────┤
           └ control ─────▶ risk                                              ▼
                                             intents ─▶ risk ─▶ commands, refusals
 
 Every callback is followed by `settle`: the intents it wrote pass risk one by one, in order, each against a state that
-already holds the ones before it. Nothing else writes commands. All records the step adds (commands, reports, refusals,
+already holds the ones before it. Nothing else writes commands. All records the step adds (reports, commands, refusals,
 signals) go to the output in that order under one sequence of numbers: they are the run's journal.
 """
 
 from __future__ import annotations
 
-from nanotick.book.bbo import mark_price
-from nanotick.book.store import apply_event, order_find as book_order_find, order_price as book_order_price
+from nanotick.book.store import EMPTY_ASK, EMPTY_BID, apply_event, best_price
+from nanotick.book.store import order_find as book_order_find
+from nanotick.book.store import order_price as book_order_price
+from nanotick.book.store import order_side as book_order_side
+from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
-from nanotick.core.memory import bits_float, call2, copy_bytes, float_bits, trailing_zeros
-from nanotick.core.records import (
-    MAKER,
-    RECORD_SIZE,
-    ControlAction,
-    Flag,
-    Kind,
-    command_at,
-    event_at,
-)
+from nanotick.core.memory import call2, copy_bytes, trailing_zeros
+from nanotick.core.records import RECORD_SIZE, ControlAction, Flag, Kind, command_at, event_at
 from nanotick.engine.records import engine_at, slot_at, subscription_at
-from nanotick.orders.records import order_at
-from nanotick.strategy.records import Callback, context_at, scratch_at, tape_at
+from nanotick.orders.records import OrderChange, OrderRequest
+from nanotick.orders.open_orders import order_find, order_record
+from nanotick.orders.reports import order_report
+from nanotick.orders.table import (
+    order_address,
+    order_cancel_sent,
+    order_refuse,
+    order_release,
+    order_replace_sent,
+)
+from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill, portfolio_mark
+from nanotick.risk.records import risk_at
+from nanotick.risk.stage import kill, resume, risk_check, risk_check_cancel, risk_check_replace
+from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at, tape_at
 
-_ADD, _EXECUTE, _QUOTE, _TRADE = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.QUOTE), int(Kind.TRADE)
-_BAR, _STATUS, _MARK, _GAP = int(Kind.BAR), int(Kind.STATUS), int(Kind.MARK), int(Kind.GAP)
-_FILL, _FILL_BUST, _TIMER, _CONTROL = int(Kind.FILL), int(Kind.FILL_BUST), int(Kind.TIMER), int(Kind.CONTROL)
-_NEW, _CANCEL, _REPLACE, _RISK = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER), int(Kind.RISK)
+_EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
+_STATUS, _MARK = int(Kind.STATUS), int(Kind.MARK)
+_FIRST_REPORT, _FIRST_RUN = 32, 64
+_TIMER, _CONTROL, _RISK = int(Kind.TIMER), int(Kind.CONTROL), int(Kind.RISK)
+_NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _LAST, _PRINTABLE = int(Flag.LAST), int(Flag.PRINTABLE)
+_KILL, _RESUME = int(ControlAction.KILL), int(ControlAction.RESUME)
+_PAUSE, _CONTINUE = int(ControlAction.PAUSE_STRATEGY), int(ControlAction.RESUME_STRATEGY)
+_CHANGE_FILL, _CHANGE_BUST = int(OrderChange.FILL), int(OrderChange.BUST)
+_CHANGE_UNKNOWN = int(OrderChange.UNKNOWN_ORDER)
+_OK = int(OrderRequest.OK)
+_START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
+_ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
+_BEST_CHANGED, _DEPTH_CHANGED, _UNKNOWN_ORDER, _BAD_VALUE, _FULL = 1, 2, 4, 8, 16
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def put_out(engine: int) -> int:
+    """Address of the next record of the output, zeroed and numbered; runners keep enough room for a whole step."""
+    root = engine_at(engine)
+    record = event_at(root.output_address, root.output_count)
+    address = root.output_address + root.output_count * RECORD_SIZE
+    root.output_count += 1
+    root.seq += 1
+    record.ts_venue = 0
+    record.ts_recv = 0
+    record.price = 0
+    record.qty = 0
+    record.id = 0
+    record.word = 0
+    record.instrument = 0
+    record.venue = 0
+    record.kind = 0
+    record.side = 0
+    record.flags = 0
+    record.seq = root.seq
+    return address
+
+
+@kernel
+def put_report(engine: int, event: int, now: int) -> None:
+    """Journal a report as it was known here. Its own `seq` (the execution number) stays: it is what makes it unique."""
+    address = put_out(engine)
+    copy_bytes(address, event, RECORD_SIZE)
+    event_at(address).ts_recv = now
+
+
+@kernel
+def _put_command(engine: int, kind: int, order_id: int, price: int, qty: int) -> None:
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    order = order_record(context.orders_address, order_find(context.orders_address, order_id))
+    address = put_out(engine)
+    command = command_at(address)
+    command.ts = context.now
+    command.id = order_id
+    command.kind = kind
+    command.price = price
+    command.qty = qty
+    command.stop_price = order.stop_price
+    command.order_type = order.order_type
+    command.tif = order.tif
+    command.strategy = order.strategy
+    command.expire_s = order.expire_s
+    command.instrument = order.instrument
+    command.venue = order.venue
+    command.side = order.side
+    command.flags = order.flags
+    copy_bytes(root.commands_address + root.command_count * RECORD_SIZE, address, RECORD_SIZE)
+    root.command_count += 1
+
+
+@kernel
+def _put_refusal(engine: int, strategy: int, order_id: int, check: int) -> None:
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    risk = risk_at(context.risk_address)
+    slot = order_find(context.orders_address, order_id)
+    record = event_at(put_out(engine))
+    record.ts_venue = context.now
+    record.ts_recv = context.now
+    record.kind = _RISK
+    record.id = order_id
+    record.word = check
+    record.price = risk.found
+    record.qty = risk.limit
+    record.seq = strategy
+    if slot >= 0:
+        order = order_record(context.orders_address, slot)
+        record.instrument = order.instrument
+        record.side = order.side
+
+
+# --- from intents to commands -----------------------------------------------------------------------------------------
+
+
+@kernel
+def settle(engine: int, strategy: int) -> int:
+    """Take the intents of the callback that just ran through risk; gives how many new orders were refused."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    orders, risk, now = context.orders_address, context.risk_address, context.now
+    refused = 0
+    for i in range(context.signal_count):
+        source = context.signals_address + i * RECORD_SIZE
+        address = put_out(engine)
+        copy_bytes(address, source, RECORD_SIZE)
+        event_at(address).seq = root.seq
+    context.signal_count = 0
+    count = context.intent_count
+    slot_at(root.slots_address, strategy).intents += count
+    for i in range(count):
+        intent = command_at(context.intents_address, i)
+        order_id, kind = intent.id, intent.kind
+        slot = order_find(orders, order_id)
+        if slot < 0:
+            continue
+        order = order_record(orders, slot)
+        if order.strategy != strategy:
+            continue  # another strategy's order: an id is no capability
+        if kind == _NEW:
+            check = risk_check(risk, order_id, now)
+            if check == 0:
+                order_release(orders, order_id, now)
+                _put_command(engine, _NEW, order_id, order.price, order.qty)
+            else:
+                order_refuse(orders, order_id, now)
+                _put_refusal(engine, strategy, order_id, check)
+                slot_refused = event_at(root.refused_address, refused)
+                slot_refused.id = order_id
+                refused += 1
+        elif kind == _CANCEL:
+            check = risk_check_cancel(risk, order_id, now)
+            if check != 0:
+                _put_refusal(engine, strategy, order_id, check)
+            elif order_cancel_sent(orders, order_id, now) == _OK:
+                _put_command(engine, _CANCEL, order_id, order.price, order.qty)
+        elif kind == _REPLACE:
+            check = risk_check_replace(risk, order_id, intent.price, intent.qty, now)
+            if check != 0:
+                _put_refusal(engine, strategy, order_id, check)
+            elif order_replace_sent(orders, order_id, intent.price, intent.qty, now) == _OK:
+                _put_command(engine, _REPLACE, order_id, intent.price, intent.qty)
+    context.intent_count = 0
+    return refused
+
+
+@kernel
+def call(engine: int, which: int, strategy: int) -> None:
+    """Run one callback of one strategy and settle what it asked for.
+
+    A refused order is told to `on_order`; what that callback asks for is settled too, but a second refusal in the same
+    step is told no further, so a strategy that repeats a refused order cannot keep the step from ending.
+    """
+    root = engine_at(engine)
+    slot = slot_at(root.slots_address, strategy)
+    function = slot.call_function[which]
+    if function == 0 or slot.paused != 0:
+        return
+    context = context_at(root.context_address)
+    context.strategy = strategy
+    slot.calls[which] += 1
+    call2(function, slot.self_address, root.context_address)
+    if context.intent_count + context.signal_count == 0:
+        return
+    refused = settle(engine, strategy)
+    function = slot.call_function[_ORDER]
+    if refused == 0 or function == 0:
+        return
+    scratch = scratch_at(context.scratch_address)
+    instrument = context.instrument
+    for i in range(refused):
+        order_slot = order_find(context.orders_address, event_at(root.refused_address, i).id)
+        if order_slot >= 0:
+            order = order_record(context.orders_address, order_slot)
+            context.instrument = order.instrument
+            scratch.order = order_address(context.orders_address, order.id)
+            slot.calls[_ORDER] += 1
+            call2(function, slot.self_address, root.context_address)
+    context.instrument = instrument
+    if context.intent_count + context.signal_count > 0:
+        settle(engine, strategy)
+
+
+@kernel
+def tell(engine: int, which: int, instrument: int) -> None:
+    """Run a callback of every strategy that listens to the instrument."""
+    mask = subscription_at(engine_at(engine).masks_address, instrument).mask[which]
+    while mask != 0:
+        strategy = trailing_zeros(mask)
+        mask &= mask - 1
+        call(engine, which, strategy)
+
+
+# --- kinds of events --------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _print(engine: int, event_address: int, now: int) -> None:
+    """A trade on the tape: from TRADE, or from EXECUTE with the resting order's price and side when it names none."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    event = event_at(event_address)
+    price, side = event.price, event.side
+    if event.kind == _EXECUTE:
+        slot = book_order_find(context.books_address, event.instrument, event.id)
+        if slot >= 0:
+            if price == 0:
+                price = book_order_price(context.books_address, slot)
+            side = -book_order_side(context.books_address, slot)
+    tape = tape_at(context.tape_address, event.instrument)
+    tape.price = price
+    tape.qty = event.qty
+    tape.side = side
+    tape.ts = now
+    tape.trades += 1
+    if event.flags & _PRINTABLE != 0 or event.kind == _TRADE:
+        tape.volume += event.qty
+
+
+@kernel
+def market_event(engine: int, event_address: int, now: int) -> None:
+    """Market data: book, tape and mark first, then the strategies."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    event = event_at(event_address)
+    instrument, kind = event.instrument, event.kind
+    if instrument >= context.instrument_count:
+        root.bad_events += 1
+        return
+    context.now = now
+    context.instrument = instrument
+    root.events += 1
+    tape = tape_at(context.tape_address, instrument)
+    traded = kind == _TRADE or kind == _EXECUTE
+    if traded:
+        _print(engine, event_address, now)
+    change = tape.changes
+    if kind < _TRADE:
+        applied = apply_event(context.books_address, event_address)
+        change |= applied
+        tape.book_ts = now
+        if applied & (_UNKNOWN_ORDER | _BAD_VALUE | _FULL) != 0:
+            if applied & _UNKNOWN_ORDER != 0:
+                root.unknown_orders += 1
+            else:
+                root.bad_events += 1
+        if applied & _BEST_CHANGED != 0:
+            bid = best_price(context.books_address, instrument, 1)
+            ask = best_price(context.books_address, instrument, -1)
+            if bid != EMPTY_BID and ask != EMPTY_ASK:
+                portfolio_mark(context.portfolio_address, instrument, (bid + ask) // 2)
+    scratch = scratch_at(context.scratch_address)
+    if traded:
+        if subscription_at(root.masks_address, instrument).mask[_ON_TRADE] != 0:
+            scratch.event = event_address
+            if kind == _EXECUTE:
+                copy_bytes(context.scratch_address + SCRATCH_TRADE, event_address, RECORD_SIZE)
+                scratch.event = context.scratch_address + SCRATCH_TRADE
+                event_at(scratch.event).price = tape.price
+                event_at(scratch.event).side = tape.side
+                event_at(scratch.event).id = event.word
+            tell(engine, _ON_TRADE, instrument)
+    elif kind == _BAR:
+        _bar(engine, event_address, now)
+    elif kind == _STATUS:
+        instrument_at(context.instruments_address, instrument).status = event.word
+    elif kind == _MARK:
+        portfolio_mark(context.portfolio_address, instrument, event.price)
+    if event.flags & _LAST != 0 and change & (_BEST_CHANGED | _DEPTH_CHANGED) != 0:
+        tape.changes = 0
+        tell(engine, _BOOK, instrument)
+    else:
+        tape.changes = change
+
+
+@kernel
+def _bar(engine: int, event_address: int, now: int) -> None:
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    event = event_at(event_address)
+    bar = bar_at(context.scratch_address + SCRATCH_BAR)
+    bar.ts = now
+    bar.open = event.id
+    bar.close = event.price
+    bar.high = max(event.id, event.price) + (event.word >> 32)
+    bar.low = min(event.id, event.price) - (event.word & 0xFFFFFFFF)
+    bar.volume = event.qty
+    bar.instrument = event.instrument
+    tape = tape_at(context.tape_address, event.instrument)
+    tape.price = event.price
+    tape.ts = now
+    tape.volume += event.qty
+    portfolio_mark(context.portfolio_address, event.instrument, event.price)
+    tell(engine, _ON_BAR, event.instrument)
+
+
+@kernel
+def report_event(engine: int, event_address: int, now: int) -> None:
+    """A private report: journaled, booked on order and portfolio, told to the order's strategy."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    event = event_at(event_address)
+    context.now = now
+    put_report(engine, event_address, now)
+    change = order_report(context.orders_address, event_address)
+    if change & _CHANGE_UNKNOWN != 0:
+        root.stray_reports += 1
+        return
+    slot = order_find(context.orders_address, event.id)
+    order = order_record(context.orders_address, slot)
+    strategy = order.strategy
+    context.instrument = order.instrument
+    portfolio = context.portfolio_address
+    scratch = scratch_at(context.scratch_address)
+    if change & _CHANGE_FILL != 0:
+        portfolio_fill(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
+        scratch.event = event_address
+        call(engine, _ON_FILL, strategy)
+    elif change & _CHANGE_BUST != 0:
+        portfolio_bust(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
+    scratch.order = order_address(context.orders_address, event.id)
+    call(engine, _ORDER, strategy)
+
+
+@kernel
+def timer_event(engine: int, event_address: int, now: int) -> None:
+    """A strategy's timer is due."""
+    context = context_at(engine_at(engine).context_address)
+    context.now = now
+    scratch_at(context.scratch_address).event = event_address
+    call(engine, _ON_TIMER, event_at(event_address).word)
+
+
+@kernel
+def control_event(engine: int, event_address: int, now: int) -> None:
+    """An operator's command: journaled, then obeyed."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    event = event_at(event_address)
+    context.now = now
+    put_report(engine, event_address, now)
+    if event.word == _KILL:
+        kill(context.risk_address, event.id)
+    elif event.word == _RESUME:
+        resume(context.risk_address)
+    elif event.word == _PAUSE and event.id < context.strategy_count:
+        slot_at(root.slots_address, event.id).paused = 1
+    elif event.word == _CONTINUE and event.id < context.strategy_count:
+        slot_at(root.slots_address, event.id).paused = 0
+
+
+@kernel
+def step(engine: int, event_address: int, now: int) -> None:
+    """The transition: `now` is the local time at which the event is known here."""
+    kind = event_at(event_address).kind
+    if kind < _FIRST_REPORT:
+        market_event(engine, event_address, now)
+    elif kind < _FIRST_RUN:
+        report_event(engine, event_address, now)
+    elif kind == _TIMER:
+        timer_event(engine, event_address, now)
+    elif kind == _CONTROL:
+        control_event(engine, event_address, now)
+
+
+@kernel("i8(i8,i8,i8)")
+def step_one(engine: int, event_address: int, now: int) -> int:
+    """`step` for Python: one event; gives the number of commands it made."""
+    root = engine_at(engine)
+    before = root.command_count
+    step(engine, event_address, now)
+    return root.command_count - before
+
+
+@kernel("i8(i8,i8,i8)")
+def start_or_stop(engine: int, which: int, now: int) -> int:
+    """Run `on_start` or `on_stop` of every strategy."""
+    context = context_at(engine_at(engine).context_address)
+    context.now = now
+    context.instrument = 0
+    for strategy in range(context.strategy_count):
+        call(engine, which, strategy)
+    return 0

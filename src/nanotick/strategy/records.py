@@ -60,10 +60,12 @@ SCRATCH = np.dtype(
         ("bar_volume", "<i8"),
         ("bar_instrument", "<i8"),
         ("bar_pad", "<i8"),
+        ("trade", "<i8", (8,)),  # an EVENT: the trade that an execution of a resting order amounts to
     ]
 )
 scratch_at = record_at(SCRATCH, "Scratch")
 SCRATCH_BAR = 16  # offset of the bar in SCRATCH
+SCRATCH_TRADE = 80
 
 TAPE = np.dtype(
     [
