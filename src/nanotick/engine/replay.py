@@ -25,21 +25,24 @@ from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
 from nanotick.engine.records import OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_sample
 from nanotick.engine.step import market_event, report_event, timer_event
-from nanotick.exchange.queues import (
+from nanotick.exchange.commands import venue_command
+from nanotick.exchange.market_data import venue_event
+from nanotick.exchange.records import NEVER
+from nanotick.exchange.reports import (
     command_head,
     command_head_ts,
     command_pop,
     command_push,
+    feed_delay,
     report_head,
     report_head_ts,
     report_pop,
 )
-from nanotick.exchange.replay import feed_delay, venue_advance, venue_command, venue_event
 from nanotick.risk.stage import risk_update
 from nanotick.strategy.context import earliest_timer
 from nanotick.strategy.records import context_at, timer_at
 
-INFINITE = (1 << 63) - 1
+INFINITE = NEVER
 
 SEGMENT = np.dtype([("row_address", "<i8"), ("rows", "<i8")])
 segment_at = record_at(SEGMENT, "Segment")

@@ -13,17 +13,20 @@ signals) go to the output in that order under one sequence of numbers: they are 
 
 from __future__ import annotations
 
-from nanotick.book.store import EMPTY_ASK, EMPTY_BID, apply_event, best_price
-from nanotick.book.store import order_find as book_order_find
-from nanotick.book.store import order_price as book_order_price
-from nanotick.book.store import order_side as book_order_side
+from nanotick.book.apply import apply_event
+from nanotick.book.depth import best_price
+from nanotick.book.order_by_order import order_find as book_order_find
+from nanotick.book.order_by_order import order_price as book_order_price
+from nanotick.book.order_by_order import order_side as book_order_side
+from nanotick.book.records import EMPTY_ASK, EMPTY_BID, BookChange
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2, copy_bytes, trailing_zeros
 from nanotick.core.records import RECORD_SIZE, ControlAction, Flag, Kind, command_at, event_at
+from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
 from nanotick.orders.records import OrderChange, OrderRequest
-from nanotick.orders.open_orders import order_find, order_record
+from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.reports import order_report
 from nanotick.orders.table import (
     order_address,
@@ -32,8 +35,8 @@ from nanotick.orders.table import (
     order_release,
     order_replace_sent,
 )
-from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill, portfolio_mark
-from nanotick.risk.records import risk_at
+from nanotick.portfolio.accounts import portfolio_mark
+from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill
 from nanotick.risk.stage import kill, resume, risk_check, risk_check_cancel, risk_check_replace
 from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at, tape_at
 
@@ -50,87 +53,8 @@ _CHANGE_UNKNOWN = int(OrderChange.UNKNOWN_ORDER)
 _OK = int(OrderRequest.OK)
 _START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
 _ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
-_BEST_CHANGED, _DEPTH_CHANGED, _UNKNOWN_ORDER, _BAD_VALUE, _FULL = 1, 2, 4, 8, 16
-
-
-# --- output -----------------------------------------------------------------------------------------------------------
-
-
-@kernel
-def put_out(engine: int) -> int:
-    """Address of the next record of the output, zeroed and numbered; runners keep enough room for a whole step."""
-    root = engine_at(engine)
-    record = event_at(root.output_address, root.output_count)
-    address = root.output_address + root.output_count * RECORD_SIZE
-    root.output_count += 1
-    root.seq += 1
-    record.ts_venue = 0
-    record.ts_recv = 0
-    record.price = 0
-    record.qty = 0
-    record.id = 0
-    record.word = 0
-    record.instrument = 0
-    record.venue = 0
-    record.kind = 0
-    record.side = 0
-    record.flags = 0
-    record.seq = root.seq
-    return address
-
-
-@kernel
-def put_report(engine: int, event: int, now: int) -> None:
-    """Journal a report as it was known here. Its own `seq` (the execution number) stays: it is what makes it unique."""
-    address = put_out(engine)
-    copy_bytes(address, event, RECORD_SIZE)
-    event_at(address).ts_recv = now
-
-
-@kernel
-def _put_command(engine: int, kind: int, order_id: int, price: int, qty: int) -> None:
-    root = engine_at(engine)
-    context = context_at(root.context_address)
-    order = order_record(context.orders_address, order_find(context.orders_address, order_id))
-    address = put_out(engine)
-    command = command_at(address)
-    command.ts = context.now
-    command.id = order_id
-    command.kind = kind
-    command.price = price
-    command.qty = qty
-    command.stop_price = order.stop_price
-    command.order_type = order.order_type
-    command.tif = order.tif
-    command.strategy = order.strategy
-    command.expire_s = order.expire_s
-    command.instrument = order.instrument
-    command.venue = order.venue
-    command.side = order.side
-    command.flags = order.flags
-    copy_bytes(root.commands_address + root.command_count * RECORD_SIZE, address, RECORD_SIZE)
-    root.command_count += 1
-
-
-@kernel
-def _put_refusal(engine: int, strategy: int, order_id: int, check: int) -> None:
-    root = engine_at(engine)
-    context = context_at(root.context_address)
-    risk = risk_at(context.risk_address)
-    slot = order_find(context.orders_address, order_id)
-    record = event_at(put_out(engine))
-    record.ts_venue = context.now
-    record.ts_recv = context.now
-    record.kind = _RISK
-    record.id = order_id
-    record.word = check
-    record.price = risk.found
-    record.qty = risk.limit
-    record.seq = strategy
-    if slot >= 0:
-        order = order_record(context.orders_address, slot)
-        record.instrument = order.instrument
-        record.side = order.side
+_BEST_CHANGED, _DEPTH_CHANGED = int(BookChange.BEST_CHANGED), int(BookChange.DEPTH_CHANGED)
+_UNKNOWN_ORDER, _REFUSED = int(BookChange.UNKNOWN_ORDER), int(BookChange.BAD_VALUE | BookChange.FULL)
 
 
 # --- from intents to commands -----------------------------------------------------------------------------------------
@@ -164,25 +88,25 @@ def settle(engine: int, strategy: int) -> int:
             check = risk_check(risk, order_id, now)
             if check == 0:
                 order_release(orders, order_id, now)
-                _put_command(engine, _NEW, order_id, order.price, order.qty)
+                put_command(engine, _NEW, order_id, order.price, order.qty)
             else:
                 order_refuse(orders, order_id, now)
-                _put_refusal(engine, strategy, order_id, check)
+                put_refusal(engine, strategy, order_id, check)
                 slot_refused = event_at(root.refused_address, refused)
                 slot_refused.id = order_id
                 refused += 1
         elif kind == _CANCEL:
             check = risk_check_cancel(risk, order_id, now)
             if check != 0:
-                _put_refusal(engine, strategy, order_id, check)
+                put_refusal(engine, strategy, order_id, check)
             elif order_cancel_sent(orders, order_id, now) == _OK:
-                _put_command(engine, _CANCEL, order_id, order.price, order.qty)
+                put_command(engine, _CANCEL, order_id, order.price, order.qty)
         elif kind == _REPLACE:
             check = risk_check_replace(risk, order_id, intent.price, intent.qty, now)
             if check != 0:
-                _put_refusal(engine, strategy, order_id, check)
+                put_refusal(engine, strategy, order_id, check)
             elif order_replace_sent(orders, order_id, intent.price, intent.qty, now) == _OK:
-                _put_command(engine, _REPLACE, order_id, intent.price, intent.qty)
+                put_command(engine, _REPLACE, order_id, intent.price, intent.qty)
     context.intent_count = 0
     return refused
 
@@ -282,7 +206,7 @@ def market_event(engine: int, event_address: int, now: int) -> None:
         applied = apply_event(context.books_address, event_address)
         change |= applied
         tape.book_ts = now
-        if applied & (_UNKNOWN_ORDER | _BAD_VALUE | _FULL) != 0:
+        if applied & (_UNKNOWN_ORDER | _REFUSED) != 0:
             if applied & _UNKNOWN_ORDER != 0:
                 root.unknown_orders += 1
             else:

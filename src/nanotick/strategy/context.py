@@ -13,32 +13,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nanotick.book.store import (
-    EMPTY_ASK,
-    EMPTY_BID,
-    best_price,
-    best_qty,
-    depth_price as book_depth_price,
-    depth_qty as book_depth_qty,
-    level_qty as book_level_qty,
-    next_price as book_next_price,
-)
-from nanotick.core.instruments import instrument_at
+from nanotick.book.depth import best_price, best_qty
+from nanotick.book.depth import depth_price as book_depth_price
+from nanotick.book.depth import depth_qty as book_depth_qty
+from nanotick.book.depth import level_qty as book_level_qty
+from nanotick.book.depth import next_price as book_next_price
+from nanotick.book.records import EMPTY_ASK, EMPTY_BID
+from nanotick.core.instruments import Contract, instrument_at
 from nanotick.core.kernel import kernel
-from nanotick.core.memory import bits_float, float_bits, mul_wrap, shift_right
+from nanotick.core.memory import float_bits, mul_wrap, shift_right
 from nanotick.core.records import BUY, SELL, CommandFlag, Kind, OrderType, TimeInForce, command_at, event_at
-from nanotick.orders.table import (
-    cancel_pending,
-    first_open,
-    next_open,
-    open_count,
-    order_find,
-    order_record,
-    order_reserve,
-    side_open_qty,
-)
-from nanotick.portfolio.ledger import position_average, position_qty, position_realised, position_unrealised
-from nanotick.portfolio.records import account_at
+from nanotick.orders.open_list import order_find, order_record
+from nanotick.orders.table import cancel_pending, first_open, next_open, open_count, order_reserve, side_open_qty
+from nanotick.portfolio.accounts import account_of, position_of, signed_value, holding_of
 from nanotick.strategy.records import (
     MAX_INTENTS,
     MAX_SIGNALS,
@@ -57,6 +44,7 @@ _GTC, _IOC = int(TimeInForce.GTC), int(TimeInForce.IOC)
 _POST_ONLY, _REDUCE_ONLY = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY)
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _SIGNAL = int(Kind.SIGNAL)
+_INVERSE = int(Contract.INVERSE)
 
 
 @kernel
@@ -287,36 +275,63 @@ def volume(ctx: Any, instrument: int = -1) -> int:
 # --- position and account -------------------------------------------------------------------------------------------
 
 
+@kernel
+def _position(ctx: Any, instrument: int) -> Any:
+    fields = _fields(ctx)
+    return position_of(fields.portfolio_address, fields.strategy, _which(ctx, instrument))
+
+
 @context_method
 def position(ctx: Any, instrument: int = -1) -> int:
     """This strategy's position, quantity units, negative when short."""
-    fields = _fields(ctx)
-    return position_qty(fields.portfolio_address, fields.strategy, _which(ctx, instrument))
+    return _position(ctx, instrument).qty
 
 
 @context_method
 def average_price(ctx: Any, instrument: int = -1) -> float:
     """Average entry price of the position, price units; nan when flat."""
-    fields = _fields(ctx)
-    return position_average(fields.portfolio_address, fields.strategy, _which(ctx, instrument))
-
-
-@context_method
-def unrealised(ctx: Any, instrument: int = -1) -> float:
-    """Unrealised profit of the position at the current mark, in currency."""
-    fields = _fields(ctx)
-    i = _which(ctx, instrument)
-    value = position_unrealised(fields.portfolio_address, fields.strategy, i)
-    return value / float(instrument_at(fields.instruments_address, i).value_unit)
+    held = _position(ctx, instrument)
+    if held.qty == 0 or held.cost == 0:
+        return math.nan
+    terms = instrument_at(_fields(ctx).instruments_address, _which(ctx, instrument))
+    face = float(held.qty) * float(terms.multiplier)
+    if terms.contract == _INVERSE:
+        return abs(face * 10.0 ** (terms.price_decimals - terms.qty_decimals) / held.cost)
+    return held.cost / face
 
 
 @context_method
 def realised(ctx: Any, instrument: int = -1) -> float:
-    """Realised profit before fees, in currency."""
+    """Realised profit before fees, in the settlement currency."""
+    terms = instrument_at(_fields(ctx).instruments_address, _which(ctx, instrument))
+    return _position(ctx, instrument).realised / float(terms.value_unit)
+
+
+@context_method
+def unrealised(ctx: Any, instrument: int = -1) -> float:
+    """Unrealised profit of the position at the current mark, in the settlement currency."""
+    held = _position(ctx, instrument)
+    if held.qty == 0:
+        return 0.0
     fields = _fields(ctx)
     i = _which(ctx, instrument)
-    value = position_realised(fields.portfolio_address, fields.strategy, i)
-    return value / float(instrument_at(fields.instruments_address, i).value_unit)
+    mark = holding_of(fields.portfolio_address, i).mark_price
+    value = signed_value(fields.portfolio_address, i, mark, held.qty)
+    return (value - held.cost) / float(instrument_at(fields.instruments_address, i).value_unit)
+
+
+@context_method
+def equity(ctx: Any) -> float:
+    """This strategy's cash and the value of its positions, account currency."""
+    fields = _fields(ctx)
+    return account_of(fields.portfolio_address, fields.strategy).equity * 1e-6
+
+
+@context_method
+def cash(ctx: Any) -> float:
+    """This strategy's cash, account currency."""
+    fields = _fields(ctx)
+    return account_of(fields.portfolio_address, fields.strategy).cash * 1e-6
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------

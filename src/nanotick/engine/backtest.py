@@ -1,0 +1,268 @@
+"""Backtest: recorded events through the replay exchange and the step, from plain arrays to a `RunOutput`.
+
+The kernel runs in slices of rows; between slices Python drains the output, reports progress and hears Ctrl-C. The
+slices change nothing: the same run in one slice or in a thousand leaves the same journal and the same state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nanotick.core.arena import Arena
+from nanotick.core.instruments import InstrumentTable
+from nanotick.core.kernel import REGISTRY, compile_entry
+from nanotick.core.mode import INTERPRET
+from nanotick.core.records import EVENT, Flag
+from nanotick.engine.local import Capacity, LocalSide, StrategySetup
+from nanotick.engine.output import FINAL_POSITION, DataFile, RunCounters, RunOutput, StrategyRun
+from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, run_replay
+from nanotick.engine.sample import take_one_sample
+from nanotick.engine.step import start_or_stop
+from nanotick.exchange.config import VenueConfig
+from nanotick.exchange.replay import ReplayVenue
+from nanotick.risk.limits import RiskLimits
+from nanotick.risk.records import CHECK_UNITS, RiskCheck
+from nanotick.strategy.records import Callback
+
+Progress = Callable[[int, int, float], None]
+
+SLICE_ROWS = 1 << 20
+_NO_SAMPLE = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One input: events in both time orders, numbered by the run's instrument table.
+
+    Attributes
+    ----------
+    events : numpy.ndarray
+        Dtype EVENT, C contiguous; mapped files stay mapped.
+    name : str
+        For reports.
+    digest : str
+        What identifies the content, hexadecimal.
+    """
+
+    events: npt.NDArray[Any]
+    name: str = "events"
+    digest: str = ""
+
+
+@dataclass
+class Backtest:
+    """A run in the making: build it, `run()` it, read its output.
+
+    Attributes
+    ----------
+    recordings : sequence of Recording
+        In order of time.
+    sample_interval_ns : int
+        Account and mark samples; 0: none.
+    start_ts : int
+        Rows that arrive earlier build the book, but no strategy hears of them; 0: from the first row.
+    """
+
+    recordings: Sequence[Recording]
+    instruments: InstrumentTable
+    setups: Sequence[StrategySetup]
+    venue_config: VenueConfig = field(default_factory=VenueConfig)
+    limits: RiskLimits = field(default_factory=RiskLimits)
+    sample_interval_ns: int = 1_000_000_000
+    start_ts: int = 0
+    capacity: Capacity = field(default_factory=Capacity)
+    seed: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
+    code_hash: str = ""
+
+    def __post_init__(self) -> None:
+        started = time.perf_counter()
+        for recording in self.recordings:
+            if recording.events.dtype != EVENT or not recording.events.flags.c_contiguous:
+                raise TypeError(f"{recording.name}: expected a contiguous array of EVENT records")
+        self.arena = Arena(self.capacity.arena_bytes)
+        self.local = LocalSide(self.arena, self.instruments, self.setups, self.limits, self.capacity, self.seed)
+        self.venue = ReplayVenue(
+            self.arena,
+            self.instruments,
+            self.venue_config,
+            max_book_orders=self.capacity.book_orders,
+            max_book_levels=self.capacity.book_levels,
+            seed=self.seed,
+        )
+        self._lay_replay()
+        compiled_before = _compiled()
+        for name in (run_replay, start_or_stop, take_one_sample):
+            _ready(name)
+        self.warm = _compiled() == compiled_before
+        self.compile_seconds = time.perf_counter() - started
+        self._records: list[npt.NDArray[Any]] = []
+        self._marks: list[npt.NDArray[Any]] = []
+        self._seconds = 0.0
+
+    def _lay_replay(self) -> None:
+        parts = [r for r in self.recordings if len(r.events)]
+        self.segments = self.arena.region("replay.segments", SEGMENT, max(1, len(parts)), transient=True)
+        for row, part in zip(self.segments.view, parts, strict=False):
+            row["row_address"], row["rows"] = part.events.ctypes.data, len(part.events)
+        self.replay_region = self.arena.region("replay", REPLAY, 1)
+        replay = self.replay_region.view
+        replay["engine_address"] = self.local.address
+        replay["venue_address"] = self.venue.address
+        replay["segments_address"] = self.segments.address
+        replay["timer_event_address"] = self.arena.region("replay.timer", EVENT, 1, transient=True).address
+        replay["segment_count"] = len(parts)
+        replay["feed_modelled"] = int(self.venue.feed_modelled)
+        replay["sample_interval"] = self.sample_interval_ns
+        replay["next_sample"] = _NO_SAMPLE
+        self.rows = sum(int(np.count_nonzero(p.events["flags"] & int(Flag.LOCAL))) for p in parts)
+        firsts = [int(p.events["ts_recv"][0]) for p in parts]
+        self.first_ts = min(firsts) if firsts else 0
+        self.last_ts = max(int(p.events["ts_recv"][-1]) for p in parts) if parts else 0
+
+    def run(self, progress: Progress | None = None, slice_rows: int = SLICE_ROWS) -> RunOutput:
+        """Run to the end, or to Ctrl-C, which leaves what there is, marked partial.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            `progress(rows_done, rows, seconds)` after every slice.
+        slice_rows : int
+            Rows between looks at the outside world.
+        """
+        total_started = time.perf_counter()
+        partial = False
+        try:
+            self._preroll(slice_rows)
+            start_or_stop(self.local.address, int(Callback.START), max(self.first_ts, self.start_ts))
+            self._loop(progress, slice_rows, None)
+        except KeyboardInterrupt:
+            partial = True
+        now = int(self.replay_region.view[0]["now"])
+        start_or_stop(self.local.address, int(Callback.STOP), now)
+        take_one_sample(self.local.address, now)
+        self._drain()
+        return self._output(partial, time.perf_counter() - total_started)
+
+    def _preroll(self, slice_rows: int) -> None:
+        if self.start_ts <= self.first_ts:
+            self._begin_samples(self.first_ts)
+            return
+        masks = self.local.masks_region.view["mask"].copy()
+        self.local.masks_region.view["mask"] = 0
+        self._loop(None, slice_rows, self._rows_before(self.start_ts))
+        self.local.masks_region.view["mask"] = masks
+        self._begin_samples(self.start_ts)
+
+    def _begin_samples(self, ts: int) -> None:
+        if self.sample_interval_ns > 0:
+            self.replay_region.view["next_sample"] = ts + self.sample_interval_ns
+
+    def _rows_before(self, ts: int) -> int:
+        total = 0
+        for recording in self.recordings:
+            local = (recording.events["flags"] & int(Flag.LOCAL)) != 0
+            total += int(np.count_nonzero(local & (recording.events["ts_recv"] < ts)))
+        return total
+
+    def _loop(self, progress: Progress | None, slice_rows: int, stop_after: int | None) -> None:
+        replay = self.replay_region.view[0]
+        state = BUDGET
+        while state != END:
+            budget = slice_rows
+            if stop_after is not None:
+                budget = min(budget, stop_after - int(replay["rows_done"]))
+                if budget <= 0:
+                    return
+            started = time.perf_counter()
+            state = int(run_replay(self.replay_region.address, budget))
+            self._seconds += time.perf_counter() - started
+            if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
+                self._drain()
+            self.venue.check()
+            if progress is not None:
+                progress(int(replay["rows_done"]), self.rows, self._seconds)
+
+    def _drain(self) -> None:
+        self._records.append(self.local.drain())
+        self._marks.append(self.local.drain_marks())
+
+    def _output(self, partial: bool, seconds: float) -> RunOutput:
+        records = np.concatenate(self._records) if self._records else np.empty(0, EVENT)
+        counts: dict[int, int] = {}
+        for recording in self.recordings:
+            for number, rows in enumerate(np.bincount(recording.events["instrument"])):
+                if rows:
+                    counts[number] = counts.get(number, 0) + int(rows)
+        done = int(self.replay_region.view[0]["rows_done"])
+        return RunOutput(
+            records=records,
+            instruments=self.instruments,
+            strategies=tuple(self._strategy_run(n) for n in range(len(self.setups))),
+            counters=RunCounters(
+                events=done,
+                seconds=self._seconds,
+                compile_seconds=self.compile_seconds,
+                total_seconds=self.compile_seconds + seconds,
+                warm=self.warm,
+                first_ts=max(self.first_ts, self.start_ts),
+                last_ts=self.last_ts if not partial else int(self.replay_region.view[0]["now"]),
+                by_instrument=counts,
+            ),
+            marks=np.concatenate(self._marks) if self._marks else RunOutput.marks,
+            positions=self._positions(),
+            queue=self.venue.queue_samples(),
+            check_names={int(c): c.name.lower().replace("_", " ") for c in RiskCheck},
+            check_units=CHECK_UNITS,
+            config=dict(self.config),
+            data=tuple(DataFile(r.name, len(r.events), r.digest) for r in self.recordings),
+            code_hash=self.code_hash,
+            journal_hash=hashlib.blake2b(records.tobytes(), digest_size=16).hexdigest(),
+            state_hash=self.arena.digest().hex(),
+            partial=partial,
+            sample_interval_ns=self.sample_interval_ns,
+        )
+
+    def _strategy_run(self, number: int) -> StrategyRun:
+        setup, cls = self.setups[number], type(self.setups[number].strategy)
+        doc = (cls.__doc__ or "").strip().splitlines()
+        return StrategyRun(
+            name=self.local.names[number],
+            parameters=setup.strategy.parameters,
+            instruments=setup.instruments or tuple(range(len(self.instruments))),
+            cash=setup.cash,
+            calls=self.local.calls(number),
+            intents=int(self.local.slots_region.view[number]["intents"]),
+            class_name=cls.__qualname__,
+            doc=doc[0] if doc else "",
+        )
+
+    def _positions(self) -> npt.NDArray[Any]:
+        rows = [
+            (strategy, instrument, *self.local.portfolio.position(strategy, instrument))
+            for strategy in range(len(self.setups))
+            for instrument in range(len(self.instruments))
+            if self.local.portfolio.traded(strategy, instrument)
+        ]
+        return np.array(rows, dtype=FINAL_POSITION)
+
+
+def _compiled() -> int:
+    if INTERPRET:
+        return 0
+    from nanotick.core.cache import KernelCache
+
+    return KernelCache.compiled
+
+
+def _ready(kernel: Any) -> None:
+    for entry in REGISTRY.values():
+        if entry.dispatcher is kernel:
+            compile_entry(entry)

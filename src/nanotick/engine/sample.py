@@ -1,0 +1,94 @@
+"""Samples: accounts, positions and best prices at regular times, from which equity curves and mark-outs are made.
+
+An account's SAMPLE carries cash, equity and gross exposure in micro units; a position's carries its exact cash flow and
+fees at the instrument's value scale and its quantity. Marks hold the best bid and ask of every instrument while there
+are at most `MARKED_INSTRUMENTS`, beyond that of those a strategy has traded.
+"""
+
+from __future__ import annotations
+
+from nanotick.book.depth import best_price
+from nanotick.book.records import EMPTY_ASK, EMPTY_BID
+from nanotick.core.kernel import kernel
+from nanotick.core.memory import record_at
+from nanotick.core.records import Kind, event_at
+from nanotick.engine.output import ACCOUNT, MARK_SAMPLE
+from nanotick.engine.put import put_out
+from nanotick.engine.records import engine_at
+from nanotick.portfolio.accounts import account_of, account_refresh, position_of
+from nanotick.strategy.records import context_at
+
+mark_at = record_at(MARK_SAMPLE, "MarkSample")
+MARKED_INSTRUMENTS = 64
+_SAMPLE = int(Kind.SAMPLE)
+
+
+@kernel
+def _account_sample(engine: int, ts: int, strategy: int) -> None:
+    root = engine_at(engine)
+    portfolio = context_at(root.context_address).portfolio_address
+    account_refresh(portfolio, strategy)
+    account = account_of(portfolio, strategy)
+    record = event_at(put_out(engine))
+    record.ts_venue = ts
+    record.ts_recv = ts
+    record.kind = _SAMPLE
+    record.instrument = ACCOUNT
+    record.id = strategy
+    record.price = account.cash
+    record.qty = account.equity
+    record.word = account.gross_exposure
+
+
+@kernel
+def _position_sample(engine: int, ts: int, strategy: int, instrument: int) -> None:
+    position = position_of(context_at(engine_at(engine).context_address).portfolio_address, strategy, instrument)
+    record = event_at(put_out(engine))
+    record.ts_venue = ts
+    record.ts_recv = ts
+    record.kind = _SAMPLE
+    record.instrument = instrument
+    record.id = strategy
+    record.price = position.flow - position.fees + position.funding
+    record.qty = position.fees
+    record.word = position.qty
+
+
+@kernel
+def _mark_sample(engine: int, ts: int, instrument: int) -> None:
+    root = engine_at(engine)
+    books = context_at(root.context_address).books_address
+    bid = best_price(books, instrument, 1)
+    ask = best_price(books, instrument, -1)
+    mark = mark_at(root.marks_address, root.marks_count)
+    mark.ts = ts
+    mark.bid = 0 if bid == EMPTY_BID else bid
+    mark.ask = 0 if ask == EMPTY_ASK else ask
+    mark.instrument = instrument
+    root.marks_count += 1
+
+
+@kernel
+def take_sample(engine: int, ts: int) -> None:
+    """Sample every account, every position that was ever traded, and the marks."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    portfolio = context.portfolio_address
+    everything = context.instrument_count <= MARKED_INSTRUMENTS
+    for strategy in range(context.strategy_count):
+        _account_sample(engine, ts, strategy)
+    for instrument in range(context.instrument_count):
+        touched = everything
+        for strategy in range(context.strategy_count):
+            if position_of(portfolio, strategy, instrument).trades > 0:
+                _position_sample(engine, ts, strategy, instrument)
+                touched = True
+        if touched and root.marks_count < root.marks_limit:
+            _mark_sample(engine, ts, instrument)
+
+
+@kernel("i8(i8,i8)")
+def take_one_sample(engine: int, ts: int) -> int:
+    """`take_sample` for Python."""
+    take_sample(engine, ts)
+    return 0

@@ -1,0 +1,32 @@
+"""Built-in strategies, one file each: names as `nanotick backtest --strategy NAME` takes them."""
+
+from __future__ import annotations
+
+import importlib
+
+from nanotick.strategy.base import Strategy
+from nanotick.strategy.check import nearest
+
+# name -> (module, class)
+BUILT_IN: dict[str, tuple[str, str]] = {
+    "avellaneda-stoikov": ("nanotick.strategies.avellaneda_stoikov", "AvellanedaStoikov"),
+    "glft": ("nanotick.strategies.glft", "GueantLehalleFernandezTapia"),
+    "grid": ("nanotick.strategies.grid", "Grid"),
+    "imbalance": ("nanotick.strategies.imbalance", "Imbalance"),
+    "momentum": ("nanotick.strategies.momentum", "Momentum"),
+}
+
+
+def built_in(name: str) -> type[Strategy]:
+    """The built-in strategy of this name.
+
+    Raises
+    ------
+    ValueError
+        Unknown, with the nearest name.
+    """
+    if name not in BUILT_IN:
+        raise ValueError(f"no built-in strategy {name!r}{nearest(name, BUILT_IN)}; there are {', '.join(BUILT_IN)}")
+    module, cls = BUILT_IN[name]
+    found: type[Strategy] = getattr(importlib.import_module(module), cls)
+    return found
