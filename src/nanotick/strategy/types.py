@@ -63,8 +63,8 @@ else:
     from llvmlite import ir
     from numba import types
     from numba.core.imputils import lower_getattr_generic
-    from numba.core.typing.templates import infer_getattr
-    from numba.extending import models, overload_method, register_model
+    from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
+    from numba.extending import lower_builtin, models, overload_method, register_model
 
     from nanotick.core.kernel import entry
     from nanotick.core.lowering import FlatRecord, Primitive, _flat_getattr, _FlatAttributes, make_record_at
@@ -127,18 +127,56 @@ else:
         It is compiled for exactly the annotated types and cached, whatever a strategy passes: strategies then compile
         in a fraction of the time, since only their own lines are new.
         """
-        name = f"{function.__module__}.{function.__qualname__}"
+        name = function.__name__
         parameters = list(inspect.signature(function).parameters.values())[1:]
-        signature = (context_type, *(_NUMBA[p.annotation] for p in parameters))
-        compiled = entry(function, signature, name)
-        METHODS[function.__name__] = function
-        setattr(ContextProxy, function.__name__, function)
-        declared = "".join(f", {p.name}{'' if p.default is p.empty else f'={p.default!r}'}" for p in parameters)
-        passed = "".join(f", {p.annotation}({p.name})" for p in parameters)
-        # Numba reads parameter names and defaults off the implementation, so it must be written out for each method
-        caller = eval(f"lambda ctx{declared}: compiled(ctx{passed})", {"compiled": compiled})  # text of our own making
-        overload_method(ContextType, function.__name__, strict=False)(_choosing(caller))
+        declared = tuple(_NUMBA[p.annotation] for p in parameters)
+        compiled = entry(function, (context_type, *declared), f"{function.__module__}.{function.__qualname__}")
+        METHODS[name] = function
+        setattr(ContextProxy, name, function)
+        _TEMPLATES[name] = _method_template(function, compiled, declared)
         return compiled
+
+    def _method_template(function: Callable[..., Any], compiled: Any, declared: tuple[Any, ...]) -> Any:
+        """Typing and lowering of a call: arguments are cast to the declared types, defaults are filled in."""
+        shape = inspect.signature(function)
+
+        def resolve(typing_context: Any) -> tuple[Any, Any]:
+            kind = typing_context.resolve_value_type(compiled)
+            return kind, kind.get_call_type(typing_context, (context_type, *declared), {})
+
+        class Method(AbstractTemplate):  # type: ignore[misc]
+            key = (ContextType, function.__name__)
+
+            def generic(self, args: Any, kws: Any) -> Any:
+                try:
+                    bound = shape.bind(context_type, *args, **kws)
+                except TypeError:
+                    return None
+                for given, wanted in zip(bound.args[1:], declared, strict=False):
+                    if not self.context.can_convert(types.unliteral(given), wanted):
+                        return None
+                _, signature = resolve(self.context)
+                return signature.replace(pysig=shape).as_method()
+
+        @lower_builtin(Method.key, ContextType, types.VarArg(types.Any))  # type: ignore[misc]
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind, resolved = resolve(context.typing_context)
+            implementation = context.get_function(kind, resolved)
+            result = implementation(builder, args)
+            context.add_linking_libs(getattr(implementation, "libs", ()))
+            return result
+
+        return Method
+
+    _TEMPLATES: dict[str, Any] = {}
+
+    @infer_getattr
+    class _ContextMethods(AttributeTemplate):  # type: ignore[misc]
+        key = ContextType
+
+        def generic_resolve(self, ctx: Any, attr: str) -> Any:
+            template = _TEMPLATES.get(attr)
+            return None if template is None else types.BoundFunction(template, ctx)
 
     def view_at(dtype: np.dtype[Any], name: str) -> Any:
         """Accessor `f(address)` of a read-only view."""
