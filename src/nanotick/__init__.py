@@ -10,8 +10,35 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+# Plain integers, so that compiled strategies can name them.
+BUY, SELL = 1, -1
+LIMIT, MARKET, STOP, STOP_LIMIT = 0, 1, 2, 3
+GTC, DAY, IOC, FOK, GTD = 0, 1, 2, 3, 4
+POST_ONLY, REDUCE_ONLY = 1, 2
+MICROSECOND, MILLISECOND, SECOND, MINUTE = 1_000, 1_000_000, 1_000_000_000, 60_000_000_000
+
 # public name -> module that defines it
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "Array": "nanotick.strategy.base",
+    "Strategy": "nanotick.strategy.base",
+    "StrategyError": "nanotick.strategy.base",
+    "floats": "nanotick.strategy.base",
+    "ints": "nanotick.strategy.base",
+    "BacktestResult": "nanotick.research.results",
+    "StrategySetup": "nanotick.engine.local",
+    "backtest": "nanotick.research.backtest",
+    "Contract": "nanotick.core.instruments",
+    "Instrument": "nanotick.core.instruments",
+    "InstrumentTable": "nanotick.core.instruments",
+    "EVENT": "nanotick.core.records",
+    "COMMAND": "nanotick.core.records",
+    "Kind": "nanotick.core.records",
+    "Flag": "nanotick.core.records",
+    "EventFile": "nanotick.data.eventfile",
+    "synthetic_day": "nanotick.data.synthetic",
+    "VenueConfig": "nanotick.exchange.config",
+    "RiskLimits": "nanotick.risk.limits",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,8 @@ from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import COMMAND, EVENT
 from nanotick.engine.output import MARK_SAMPLE
-from nanotick.engine.records import ENGINE, OUTPUT_RESERVE, STRATEGY_SLOT, SUBSCRIPTION
+from nanotick.engine.records import ENGINE, HORIZONS, MARKOUT, MARKOUT_RING, OUTPUT_RESERVE, STRATEGY_SLOT, SUBSCRIPTION
+from nanotick.engine.sample import NOTHING_DUE
 from nanotick.orders.table import OrderTable
 from nanotick.portfolio.ledger import Portfolio
 from nanotick.risk.limits import RiskLimits
@@ -166,6 +167,8 @@ class LocalSide:
         engine["commands_address"] = arena.region("commands", COMMAND, OUTPUT_RESERVE, transient=True).address
         engine["refused_address"] = arena.region("refused", EVENT, MAX_INTENTS, transient=True).address
         engine["marks_address"] = self.marks_region.address
+        engine["markouts_address"] = arena.region("markouts", MARKOUT, HORIZONS * MARKOUT_RING).address
+        engine["next_markout"] = NOTHING_DUE
         engine["output_limit"], engine["command_limit"] = self.capacity.output, OUTPUT_RESERVE
         engine["marks_limit"] = MARKS
 

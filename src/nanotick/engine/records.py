@@ -21,6 +21,11 @@ ENGINE = np.dtype(
         ("output_count", "<i8"),
         ("command_count", "<i8"),
         ("marks_count", "<i8"),
+        ("markouts_address", "<i8"),  # MARKOUT, a ring a horizon
+        ("markout_first", "<i8", (4,)),
+        ("markout_end", "<i8", (4,)),
+        ("next_markout", "<i8"),  # ns UTC, when a mark is due next
+        ("markouts_lost", "<i8"),
         ("seq", "<i8"),  # journal sequence number of the last record put out
         ("events", "<i8"),  # market data events stepped
         ("unknown_orders", "<i8"),  # market data that named an order we never saw
@@ -29,6 +34,12 @@ ENGINE = np.dtype(
     ]
 )
 engine_at = record_at(ENGINE, "Engine")
+
+# A mark to be taken some time after a fill, so that mark-outs are exact and not of the nearest sample.
+MARKOUT = np.dtype([("due", "<i8"), ("instrument", "<i8")])
+markout_at = record_at(MARKOUT, "Markout")
+MARKOUT_RING = 1 << 16  # a power of two
+HORIZONS = 4
 
 STRATEGY_SLOT = np.dtype(
     [
@@ -47,3 +58,4 @@ subscription_at = record_at(SUBSCRIPTION, "Subscription")
 
 # most records one step can put out: a command or refusal an intent, signals, and the event's own
 OUTPUT_RESERVE = 8_192
+MARKS_RESERVE = 1_024

@@ -22,8 +22,8 @@ import numpy as np
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
-from nanotick.engine.records import OUTPUT_RESERVE, engine_at
-from nanotick.engine.sample import take_sample
+from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
+from nanotick.engine.sample import take_markouts, take_sample
 from nanotick.engine.step import market_event, report_event, timer_event
 from nanotick.exchange.commands import venue_command
 from nanotick.exchange.market_data import venue_event
@@ -156,7 +156,7 @@ def run_replay(replay: int, budget: int) -> int:
     root = engine_at(engine)
     context = context_at(root.context_address)
     output_full = root.output_limit - OUTPUT_RESERVE
-    marks_full = root.marks_limit - context.instrument_count
+    marks_full = root.marks_limit - context.instrument_count - MARKS_RESERVE
     venue_next = _next_row(replay, run.venue_segment, run.venue_row, _VENUE)
     local_next = _next_row(replay, run.local_segment, run.local_row, _LOCAL)
     venue_row = _row_address(replay, venue_next) if venue_next >= 0 else 0
@@ -173,7 +173,7 @@ def run_replay(replay: int, budget: int) -> int:
             break
         t_command = command_head_ts(venue)
         t_report = report_head_ts(venue)
-        t_timer = min(context.next_timer, run.next_sample)
+        t_timer = min(context.next_timer, run.next_sample, root.next_markout)
         if t_venue <= t_local and t_venue <= t_command and t_venue <= t_report and t_venue <= t_timer:
             if t_venue == INFINITE:
                 break
@@ -218,7 +218,9 @@ def run_replay(replay: int, budget: int) -> int:
             if t_venue == INFINITE and t_local == INFINITE and t_command == INFINITE and t_report == INFINITE:
                 break
             run.now = max(run.now, t_timer)
-            if context.next_timer <= run.next_sample:
+            if root.next_markout <= t_timer:
+                take_markouts(engine, run.now)
+            elif context.next_timer <= t_timer:
                 _fire_timers(replay, run.now)
                 if root.command_count > 0:
                     _send_commands(replay, run.now)

@@ -2,7 +2,8 @@
 
 An account's SAMPLE carries cash, equity and gross exposure in micro units; a position's carries its exact cash flow and
 fees at the instrument's value scale and its quantity. Marks hold the best bid and ask of every instrument while there
-are at most `MARKED_INSTRUMENTS`, beyond that of those a strategy has traded.
+are at most `MARKED_INSTRUMENTS`, beyond that of those a strategy has traded. Every fill also orders marks of its
+instrument at once and after each of the mark-out horizons, in one ring a horizon, so the earliest is always a head.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from nanotick.core.memory import record_at
 from nanotick.core.records import Kind, event_at
 from nanotick.engine.output import ACCOUNT, MARK_SAMPLE
 from nanotick.engine.put import put_out
-from nanotick.engine.records import engine_at
+from nanotick.engine.records import HORIZONS, MARKOUT_RING, engine_at, markout_at
 from nanotick.portfolio.accounts import account_of, account_refresh, position_of
 from nanotick.strategy.records import context_at
 
 mark_at = record_at(MARK_SAMPLE, "MarkSample")
 MARKED_INSTRUMENTS = 64
 _SAMPLE = int(Kind.SAMPLE)
+MARKOUT_HORIZONS_NS = (100_000_000, 1_000_000_000, 10_000_000_000, 60_000_000_000)
+assert len(MARKOUT_HORIZONS_NS) == HORIZONS
+NOTHING_DUE = (1 << 63) - 1
 
 
 @kernel
@@ -55,7 +59,8 @@ def _position_sample(engine: int, ts: int, strategy: int, instrument: int) -> No
 
 
 @kernel
-def _mark_sample(engine: int, ts: int, instrument: int) -> None:
+def mark_sample(engine: int, ts: int, instrument: int) -> None:
+    """Best bid and ask of an instrument as they are known here."""
     root = engine_at(engine)
     books = context_at(root.context_address).books_address
     bid = best_price(books, instrument, 1)
@@ -84,7 +89,49 @@ def take_sample(engine: int, ts: int) -> None:
                 _position_sample(engine, ts, strategy, instrument)
                 touched = True
         if touched and root.marks_count < root.marks_limit:
-            _mark_sample(engine, ts, instrument)
+            mark_sample(engine, ts, instrument)
+
+
+@kernel
+def _next_markout(engine: int) -> int:
+    root = engine_at(engine)
+    due = NOTHING_DUE
+    for h in range(HORIZONS):
+        if root.markout_first[h] < root.markout_end[h]:
+            head = h * MARKOUT_RING + (root.markout_first[h] & (MARKOUT_RING - 1))
+            due = min(due, markout_at(root.markouts_address, head).due)
+    return due
+
+
+@kernel
+def schedule_markouts(engine: int, instrument: int, now: int) -> None:
+    """After a fill: a mark now and one at each horizon."""
+    root = engine_at(engine)
+    if root.marks_count < root.marks_limit:
+        mark_sample(engine, now, instrument)
+    for h in range(HORIZONS):
+        if root.markout_end[h] - root.markout_first[h] >= MARKOUT_RING:
+            root.markouts_lost += 1
+            continue
+        markout = markout_at(root.markouts_address, h * MARKOUT_RING + (root.markout_end[h] & (MARKOUT_RING - 1)))
+        markout.due = now + MARKOUT_HORIZONS_NS[h]
+        markout.instrument = instrument
+        root.markout_end[h] = root.markout_end[h] + 1
+    root.next_markout = _next_markout(engine)
+
+
+@kernel
+def take_markouts(engine: int, now: int) -> None:
+    """Take the marks that are due."""
+    root = engine_at(engine)
+    for h in range(HORIZONS):
+        while root.markout_first[h] < root.markout_end[h]:
+            markout = markout_at(root.markouts_address, h * MARKOUT_RING + (root.markout_first[h] & (MARKOUT_RING - 1)))
+            if markout.due > now or root.marks_count >= root.marks_limit:
+                break
+            mark_sample(engine, markout.due, markout.instrument)
+            root.markout_first[h] = root.markout_first[h] + 1
+    root.next_markout = _next_markout(engine)
 
 
 @kernel("i8(i8,i8)")

@@ -26,6 +26,7 @@ from nanotick.core.records import RECORD_SIZE, ControlAction, Flag, Kind, comman
 from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
 from nanotick.orders.records import OrderChange, OrderRequest
+from nanotick.engine.sample import schedule_markouts
 from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.reports import order_report
 from nanotick.orders.table import (
@@ -281,6 +282,7 @@ def report_event(engine: int, event_address: int, now: int) -> None:
     scratch = scratch_at(context.scratch_address)
     if change & _CHANGE_FILL != 0:
         portfolio_fill(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
+        schedule_markouts(engine, order.instrument, now)
         scratch.event = event_address
         call(engine, _ON_FILL, strategy)
     elif change & _CHANGE_BUST != 0:
