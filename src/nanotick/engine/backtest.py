@@ -21,20 +21,24 @@ from nanotick.core.kernel import REGISTRY, compile_entry
 from nanotick.core.mode import INTERPRET
 from nanotick.core.records import EVENT, Flag
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
-from nanotick.engine.output import FINAL_POSITION, DataFile, RunCounters, RunOutput, StrategyRun
+from nanotick.engine.output import FINAL_POSITION, MARK_SAMPLE, QUEUE_SAMPLE, DataFile, RunCounters, RunOutput, StrategyRun
 from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, run_replay
 from nanotick.engine.sample import take_one_sample
 from nanotick.engine.step import start_or_stop
 from nanotick.exchange.config import VenueConfig
-from nanotick.exchange.replay import ReplayVenue
+from nanotick.exchange.venue import ReplayVenue
 from nanotick.risk.limits import RiskLimits
-from nanotick.risk.records import CHECK_UNITS, RiskCheck
+from nanotick.risk.records import CHECK_NAMES, CHECK_UNITS
 from nanotick.strategy.records import Callback
 
 Progress = Callable[[int, int, float], None]
 
 SLICE_ROWS = 1 << 20
 _NO_SAMPLE = (1 << 63) - 1
+
+
+class VenueError(Exception):
+    """The replay exchange ran out of room or met what it cannot have: the run cannot be trusted."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Backtest:
     recordings: Sequence[Recording]
     instruments: InstrumentTable
     setups: Sequence[StrategySetup]
-    venue_config: VenueConfig = field(default_factory=VenueConfig)
+    venue_config: VenueConfig | Mapping[str, VenueConfig] = field(default_factory=VenueConfig)
     limits: RiskLimits = field(default_factory=RiskLimits)
     sample_interval_ns: int = 1_000_000_000
     start_ts: int = 0
@@ -93,9 +97,7 @@ class Backtest:
             self.arena,
             self.instruments,
             self.venue_config,
-            max_book_orders=self.capacity.book_orders,
-            max_book_levels=self.capacity.book_levels,
-            seed=self.seed,
+            book={"max_orders": self.capacity.book_orders, "max_levels": self.capacity.book_levels},
         )
         self._lay_replay()
         compiled_before = _compiled()
@@ -119,7 +121,8 @@ class Backtest:
         replay["segments_address"] = self.segments.address
         replay["timer_event_address"] = self.arena.region("replay.timer", EVENT, 1, transient=True).address
         replay["segment_count"] = len(parts)
-        replay["feed_modelled"] = int(self.venue.feed_modelled)
+        configs = self.venue_config.values() if isinstance(self.venue_config, Mapping) else [self.venue_config]
+        replay["feed_modelled"] = any(c.feed_latency is not None or c.feed_from != "recorded" for c in configs)
         replay["sample_interval"] = self.sample_interval_ns
         replay["next_sample"] = _NO_SAMPLE
         self.rows = sum(int(np.count_nonzero(p.events["flags"] & int(Flag.LOCAL))) for p in parts)
@@ -186,7 +189,11 @@ class Backtest:
             self._seconds += time.perf_counter() - started
             if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
                 self._drain()
-            self.venue.check()
+            if self.venue.status:
+                raise VenueError(
+                    f"the replay exchange cannot go on after row {int(replay['rows_done']):,}: {self.venue.status!r}; "
+                    "give the run a larger Capacity"
+                )
             if progress is not None:
                 progress(int(replay["rows_done"]), self.rows, self._seconds)
 
@@ -216,10 +223,10 @@ class Backtest:
                 last_ts=self.last_ts if not partial else int(self.replay_region.view[0]["now"]),
                 by_instrument=counts,
             ),
-            marks=np.concatenate(self._marks) if self._marks else RunOutput.marks,
+            marks=np.concatenate(self._marks) if self._marks else np.empty(0, MARK_SAMPLE),
             positions=self._positions(),
-            queue=self.venue.queue_samples(),
-            check_names={int(c): c.name.lower().replace("_", " ") for c in RiskCheck},
+            queue=self.venue.trace.astype(QUEUE_SAMPLE),
+            check_names=CHECK_NAMES,
             check_units=CHECK_UNITS,
             config=dict(self.config),
             data=tuple(DataFile(r.name, len(r.events), r.digest) for r in self.recordings),
@@ -245,13 +252,14 @@ class Backtest:
         )
 
     def _positions(self) -> npt.NDArray[Any]:
-        rows = [
-            (strategy, instrument, *self.local.portfolio.position(strategy, instrument))
-            for strategy in range(len(self.setups))
-            for instrument in range(len(self.instruments))
-            if self.local.portfolio.traded(strategy, instrument)
-        ]
-        return np.array(rows, dtype=FINAL_POSITION)
+        count = max(1, len(self.instruments))
+        held = self.local.portfolio.positions.view
+        rows = np.flatnonzero(held["trades"] > 0)
+        final = np.zeros(len(rows), FINAL_POSITION)
+        final["strategy"], final["instrument"] = rows // count, rows % count
+        for name in ("qty", "cost", "realised", "fees"):
+            final[name] = held[name][rows]
+        return final
 
 
 def _compiled() -> int:

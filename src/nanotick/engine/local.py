@@ -21,7 +21,7 @@ from nanotick.engine.output import MARK_SAMPLE
 from nanotick.engine.records import ENGINE, HORIZONS, MARKOUT, MARKOUT_RING, OUTPUT_RESERVE, STRATEGY_SLOT, SUBSCRIPTION
 from nanotick.engine.sample import NOTHING_DUE
 from nanotick.orders.table import OrderTable
-from nanotick.portfolio.ledger import Portfolio
+from nanotick.portfolio.portfolio import Portfolio
 from nanotick.risk.limits import RiskLimits
 from nanotick.risk.stage import RiskStage
 from nanotick.strategy.base import Strategy
@@ -108,7 +108,7 @@ class LocalSide:
         self.books = BookStore(
             arena, "book.local", count, ticks, max_orders=capacity.book_orders, max_levels=capacity.book_levels
         )
-        self.orders = OrderTable(arena, strategies, count, capacity=capacity.orders)
+        self.orders = OrderTable(arena, strategies, table, capacity=capacity.orders)
         self.portfolio = Portfolio(arena, strategies, table, [s.cash for s in self.setups])
         self.risk = RiskStage(arena, strategies, table, [s.limits or self.limits for s in self.setups])
         self.risk.connect(

@@ -25,10 +25,8 @@ from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_markouts, take_sample
 from nanotick.engine.step import market_event, report_event, timer_event
-from nanotick.exchange.commands import venue_command
-from nanotick.exchange.market_data import venue_event
 from nanotick.exchange.records import NEVER
-from nanotick.exchange.reports import (
+from nanotick.exchange.replay import (
     command_head,
     command_head_ts,
     command_pop,
@@ -37,6 +35,8 @@ from nanotick.exchange.reports import (
     report_head,
     report_head_ts,
     report_pop,
+    venue_command,
+    venue_event,
 )
 from nanotick.risk.stage import risk_update
 from nanotick.strategy.context import earliest_timer
