@@ -64,8 +64,9 @@ def entry(function: Callable[..., Any], signature: Any, name: str) -> Any:
     from numba import njit
 
     from nanotick.core.cache import KernelCache
+    from nanotick.core.entry import EntryCompiler
 
-    dispatcher = njit(**_OPTIONS)(function)
+    dispatcher = njit(pipeline_class=EntryCompiler, **_OPTIONS)(function)
     dispatcher._cache = KernelCache(function, name + _outside_digest(function))
     REGISTRY[name] = Entry(name, signature, dispatcher)
     return dispatcher
@@ -116,10 +117,11 @@ def callback(function: Callable[[int, int], int], key: str) -> int:
     from numba.core.ccallback import CFunc
 
     from nanotick.core.cache import KernelCache
+    from nanotick.core.entry import EntryCompiler
 
     signature = ((types.int64, types.int64), types.int64)
     options = {k: v for k, v in _OPTIONS.items() if k != "nogil"}
-    compiled = CFunc(function, signature, {}, {"nopython": True, **options})
+    compiled = CFunc(function, signature, {}, {"nopython": True, **options}, pipeline_class=EntryCompiler)
     compiled._cache = KernelCache(function, f"callback|{key}")
     compiled.compile()
     _CALLBACKS.append(compiled)

@@ -17,6 +17,7 @@ from nanotick.book.store import BookStore
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import COMMAND, EVENT
+from nanotick.core.tape import TAPE
 from nanotick.engine.output import MARK_SAMPLE
 from nanotick.engine.records import ENGINE, HORIZONS, MARKOUT, MARKOUT_RING, OUTPUT_RESERVE, STRATEGY_SLOT, SUBSCRIPTION
 from nanotick.engine.sample import NOTHING_DUE
@@ -34,7 +35,6 @@ from nanotick.strategy.records import (
     MAX_TIMERS,
     NO_TIMER,
     SCRATCH,
-    TAPE,
     TIMER,
     Callback,
 )
@@ -110,14 +110,9 @@ class LocalSide:
         )
         self.orders = OrderTable(arena, strategies, table, capacity=capacity.orders)
         self.portfolio = Portfolio(arena, strategies, table, [s.cash for s in self.setups])
-        self.risk = RiskStage(arena, strategies, table, [s.limits or self.limits for s in self.setups])
-        self.risk.connect(
-            instruments=self.instrument_region.address,
-            orders=self.orders.address,
-            portfolio=self.portfolio.address,
-            books=self.books.address,
-        )
+        self.risk = RiskStage(arena, strategies, table, self.limits, [s.limits or self.limits for s in self.setups])
         self._lay_context(strategies, count)
+        self.risk.connect(self.orders, self.portfolio, self.books.address, self.tape_region.address)
         self._lay_engine(strategies, count)
 
     def _lay_context(self, strategies: int, count: int) -> None:

@@ -38,7 +38,7 @@ from nanotick.exchange.replay import (
     venue_command,
     venue_event,
 )
-from nanotick.risk.stage import risk_update
+from nanotick.risk.guards import risk_update
 from nanotick.strategy.context import earliest_timer
 from nanotick.strategy.records import context_at, timer_at
 

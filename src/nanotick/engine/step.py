@@ -23,6 +23,7 @@ from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2, copy_bytes, trailing_zeros
 from nanotick.core.records import RECORD_SIZE, ControlAction, Flag, Kind, command_at, event_at
+from nanotick.core.tape import tape_at
 from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
 from nanotick.orders.records import OrderChange, OrderRequest
@@ -38,8 +39,9 @@ from nanotick.orders.table import (
 )
 from nanotick.portfolio.accounts import portfolio_mark
 from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill
-from nanotick.risk.stage import kill, resume, risk_check, risk_check_cancel, risk_check_replace
-from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at, tape_at
+from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace
+from nanotick.risk.guards import kill, resume
+from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at
 
 _EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
 _STATUS, _MARK = int(Kind.STATUS), int(Kind.MARK)

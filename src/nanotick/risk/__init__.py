@@ -8,20 +8,17 @@ from nanotick.risk.market import reference_price
 from nanotick.risk.records import (
     CHECK_NAMES,
     CHECK_UNITS,
-    TAPE,
     UNLIMITED,
     Limit,
     RiskCheck,
     guard_at,
     risk_at,
-    tape_at,
 )
 from nanotick.risk.stage import RiskStage
 
 __all__ = [
     "CHECK_NAMES",
     "CHECK_UNITS",
-    "TAPE",
     "UNLIMITED",
     "Limit",
     "RiskCheck",
@@ -42,5 +39,4 @@ __all__ = [
     "risk_refresh",
     "risk_update",
     "set_limit",
-    "tape_at",
 ]

@@ -7,7 +7,8 @@ from nanotick.book.records import EMPTY_ASK, EMPTY_BID
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.records import BUY, SELL
-from nanotick.risk.records import UNLIMITED, risk_at, tape_at
+from nanotick.core.tape import tape_at
+from nanotick.risk.records import UNLIMITED, risk_at
 
 
 @kernel

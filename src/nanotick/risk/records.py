@@ -5,7 +5,6 @@
              which the limits on a single order are the stricter of the strategy's and the account's
     GUARD    one a row: breakers, rates, sums of exposure
     PAIR     one a row and instrument: exposure at worst, limits in quantity units
-    TAPE     one an instrument: last trade and when the book last changed; written by the engine
     RECENT   orders passed lately, to find duplicates
 
 Everything is integers: money in micro units (1e-6) of the account currency, shares in parts per million, time in ns.
@@ -167,18 +166,6 @@ PAIR = np.dtype(
     ],
     align=True,
 )
-TAPE = np.dtype(
-    [
-        ("price", "<i8"),  # last trade, 0: none
-        ("qty", "<i8"),
-        ("side", "<i8"),  # of its aggressor
-        ("ts", "<i8"),  # ns UTC, local
-        ("volume", "<i8"),
-        ("trades", "<i8"),
-        ("book_ts", "<i8"),  # ns UTC, local time of the last book event, 0: none
-        ("changes", "<i8"),
-    ]
-)
 RECENT = np.dtype(
     [
         ("ts", "<i8"),
@@ -219,11 +206,10 @@ RISK = np.dtype(
     ],
     align=True,
 )
-assert GUARD.itemsize == PAIR.itemsize == 128 and TAPE.itemsize == 64
+assert GUARD.itemsize == PAIR.itemsize == 128
 
 risk_at = record_at(RISK, "Risk")
 limits_at = record_at(LIMITS, "Limits")
 guard_at = record_at(GUARD, "Guard")
 pair_at = record_at(PAIR, "ExposurePair")
-tape_at = record_at(TAPE, "RiskTape")
 recent_at = record_at(RECENT, "RecentOrder")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
+from nanotick.core.tape import TAPE
 from nanotick.orders import OrderTable
 from nanotick.portfolio import Portfolio
 from nanotick.risk.limits import RiskLimits, set_limit
-from nanotick.risk.records import GUARD, LIMITS, PAIR, RECENT, RISK, TAPE, UNLIMITED, Limit
+from nanotick.risk.records import GUARD, LIMITS, PAIR, RECENT, RISK, UNLIMITED, Limit
 
 _MIN_RING = 1_024
 

@@ -23,6 +23,7 @@ from nanotick.core.instruments import Contract, instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import float_bits, mul_wrap, shift_right
 from nanotick.core.records import BUY, SELL, CommandFlag, Kind, OrderType, TimeInForce, command_at, event_at
+from nanotick.core.tape import tape_at
 from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.table import cancel_pending, first_open, next_open, open_count, order_reserve, side_open_qty
 from nanotick.portfolio.accounts import account_of, position_of, signed_value, holding_of
@@ -33,7 +34,6 @@ from nanotick.strategy.records import (
     NO_TIMER,
     context_at,
     scratch_at,
-    tape_at,
     timer_at,
 )
 from nanotick.strategy.types import context_address, context_method

@@ -67,20 +67,6 @@ scratch_at = record_at(SCRATCH, "Scratch")
 SCRATCH_BAR = 16  # offset of the bar in SCRATCH
 SCRATCH_TRADE = 80
 
-TAPE = np.dtype(
-    [
-        ("price", "<i8"),  # last trade
-        ("qty", "<i8"),
-        ("side", "<i8"),  # of its aggressor
-        ("ts", "<i8"),  # ns UTC, local
-        ("volume", "<i8"),  # printable quantity so far
-        ("trades", "<i8"),
-        ("book_ts", "<i8"),  # ns UTC, local time of the last book event
-        ("changes", "<i8"),  # BookChange bits not yet told to strategies
-    ]
-)
-tape_at = record_at(TAPE, "Tape")
-
 TIMER = np.dtype([("due", "<i8"), ("interval", "<i8"), ("strategy", "<i8"), ("id", "<i8")])
 timer_at = record_at(TIMER, "Timer")
 
