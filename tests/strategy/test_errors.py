@@ -98,9 +98,9 @@ def test_an_annotation_that_is_no_field_type_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path: Path) -> None:
     probe = load(tmp_path, "def on_book(self, ctx):\n    self.size = 1")
-    with pytest.raises(ValueError, match="no parameter 'treshold'; did you mean 'threshold'"):
+    with pytest.raises(ValueError, match=r"no parameter 'treshold'; did you mean 'threshold'"):
         probe(treshold=1.0)
-    with pytest.raises(ValueError, match="Probe.size is int, found '1.5'"):
+    with pytest.raises(ValueError, match=r"Probe\.size is int, found '1.5'"):
         probe(size="1.5")
     assert probe(size="7", threshold="0.25").parameters == {"size": 7, "threshold": 0.25}
 

@@ -21,6 +21,7 @@ class EntryLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The code of one entry and of everything below it."""
 
     def finalize(self) -> None:
+        """Link, optimise, translate."""
         self._raise_if_finalized()
         own = {function.name for function in self._final_module.functions if not function.is_declaration}
         below: dict[Any, None] = {}
@@ -49,6 +50,7 @@ class EntryLowering(NativeLowering):  # type: ignore[misc]
     _name = "nanotick_entry_lowering"
 
     def run_pass(self, state: Any) -> bool:
+        """Lower with a library of our kind."""
         state.library = EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         return bool(super().run_pass(state))
@@ -58,6 +60,7 @@ class EntryCompiler(CompilerBase):  # type: ignore[misc]
     """Numba's pipeline with that lowering."""
 
     def define_pipelines(self) -> list[Any]:
+        """Numba's passes, one exchanged."""
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.passes = [
             (EntryLowering if which is NativeLowering else which, description) for which, description in manager.passes

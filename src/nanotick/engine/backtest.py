@@ -21,7 +21,15 @@ from nanotick.core.kernel import REGISTRY, compile_entry
 from nanotick.core.mode import INTERPRET
 from nanotick.core.records import EVENT, Flag
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
-from nanotick.engine.output import FINAL_POSITION, MARK_SAMPLE, QUEUE_SAMPLE, DataFile, RunCounters, RunOutput, StrategyRun
+from nanotick.engine.output import (
+    FINAL_POSITION,
+    MARK_SAMPLE,
+    QUEUE_SAMPLE,
+    DataFile,
+    RunCounters,
+    RunOutput,
+    StrategyRun,
+)
 from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, run_replay
 from nanotick.engine.sample import take_one_sample
 from nanotick.engine.step import start_or_stop

@@ -39,6 +39,7 @@ def put_report(engine: int, event: int, now: int) -> None:
 
 @kernel
 def put_command(engine: int, kind: int, order_id: int, price: int, qty: int) -> None:
+    """A command that risk has passed: journaled, and handed to the gateway."""
     root = engine_at(engine)
     context = context_at(root.context_address)
     order = order_record(context.orders_address, order_find(context.orders_address, order_id))
@@ -64,6 +65,7 @@ def put_command(engine: int, kind: int, order_id: int, price: int, qty: int) -> 
 
 @kernel
 def put_refusal(engine: int, strategy: int, order_id: int, check: int) -> None:
+    """A refusal of risk, with the check, what it found and the limit."""
     root = engine_at(engine)
     context = context_at(root.context_address)
     risk = risk_at(context.risk_address)

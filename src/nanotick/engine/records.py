@@ -53,7 +53,9 @@ STRATEGY_SLOT = np.dtype(
 )
 slot_at = record_at(STRATEGY_SLOT, "StrategySlot")
 
-SUBSCRIPTION = np.dtype([("mask", "<i8", (8,))])  # bit n: strategy n defines this callback and listens to the instrument
+SUBSCRIPTION = np.dtype(
+    [("mask", "<i8", (8,))]
+)  # bit n: strategy n defines this callback and listens to the instrument
 subscription_at = record_at(SUBSCRIPTION, "Subscription")
 
 # most records one step can put out: a command or refusal an intent, signals, and the event's own

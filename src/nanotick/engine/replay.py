@@ -26,7 +26,8 @@ from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_markouts, take_sample
 from nanotick.engine.step import market_event, report_event, timer_event
 from nanotick.exchange.records import NEVER
-from nanotick.exchange.replay import (
+from nanotick.exchange.replay import venue_command, venue_event
+from nanotick.exchange.reports import (
     command_head,
     command_head_ts,
     command_pop,
@@ -35,8 +36,6 @@ from nanotick.exchange.replay import (
     report_head,
     report_head_ts,
     report_pop,
-    venue_command,
-    venue_event,
 )
 from nanotick.risk.guards import risk_update
 from nanotick.strategy.context import earliest_timer
@@ -81,7 +80,7 @@ END, BUDGET, DRAIN = 0, 1, 2
 
 @kernel
 def _next_row(replay: int, segment: int, row: int, flag: int) -> int:
-    """Segment and row, packed, of the first row at or after this one that takes part in a side's order; -1 at the end."""
+    """Segment and row, packed, of the first row from here on that takes part in a side's order; -1 at the end."""
     run = replay_at(replay)
     while segment < run.segment_count:
         part = segment_at(run.segments_address, segment)

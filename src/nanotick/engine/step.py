@@ -26,9 +26,9 @@ from nanotick.core.records import RECORD_SIZE, ControlAction, Flag, Kind, comman
 from nanotick.core.tape import tape_at
 from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
-from nanotick.orders.records import OrderChange, OrderRequest
 from nanotick.engine.sample import schedule_markouts
 from nanotick.orders.open_list import order_find, order_record
+from nanotick.orders.records import OrderChange, OrderRequest
 from nanotick.orders.reports import order_report
 from nanotick.orders.table import (
     order_address,

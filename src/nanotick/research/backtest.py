@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -157,8 +158,7 @@ def _recordings(
         raise ValueError("the data holds no events for these symbols and times: nothing to run")
     parts.sort(key=lambda part: int(part[2]["ts_recv"][0]))
     follows = all(
-        int(later[2]["ts_recv"][0]) >= int(earlier[2]["ts_recv"][-1])
-        for earlier, later in zip(parts, parts[1:], strict=False)
+        int(later[2]["ts_recv"][0]) >= int(earlier[2]["ts_recv"][-1]) for earlier, later in itertools.pairwise(parts)
     )
     if len(parts) == 1 or follows:
         return union, [Recording(events, name, digest) for name, digest, events in parts]
@@ -167,9 +167,7 @@ def _recordings(
     return union, [Recording(merged, " + ".join(name for name, _, _ in parts), joined)]
 
 
-def _renumbered(
-    events: npt.NDArray[Any], table: InstrumentTable, union: InstrumentTable, end: int
-) -> npt.NDArray[Any]:
+def _renumbered(events: npt.NDArray[Any], table: InstrumentTable, union: InstrumentTable, end: int) -> npt.NDArray[Any]:
     """Events of the wanted instruments, numbered by the union; the very same array when nothing has to change."""
     if end:
         events = events[: int(np.searchsorted(events["ts_recv"], end))]

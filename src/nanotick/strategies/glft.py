@@ -1,4 +1,4 @@
-"""Market making under inventory limits (Gueant, Lehalle & Fernandez-Tapia 2013, Math. Financ. Econ. 7; arXiv 1105.3115).
+"""Market making under inventory limits (Gueant, Lehalle & Fernandez-Tapia 2013, arXiv 1105.3115).
 
 With alpha = k gamma sigma^2 / 2, eta = A (1 + gamma/k)^-(1 + k/gamma) and inventories |q| <= Q, the long-horizon quotes
 follow from the positive eigenvector v of the smallest eigenvalue of the tridiagonal matrix
@@ -91,7 +91,7 @@ class GueantLehalleFernandezTapia(Strategy):
         return math.log(self.v[i] / self.v[i + step]) / self.k + math.log(1.0 + self.gamma / self.k) / self.gamma
 
     def inventory(self, ctx: Any) -> int:
-        q = int(round(ctx.position() / float(self.size)))
+        q = round(ctx.position() / float(self.size))
         return min(max(q, -self.limit), self.limit)
 
     def on_book(self, ctx: Any) -> None:

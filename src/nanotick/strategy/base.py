@@ -67,7 +67,9 @@ class Strategy:
         super().__init_subclass__(**kwargs)
         cls.fields = _fields_of(cls)
         codes = {n: (v.code, (v.length,)) if isinstance(v, Array) else _CODES[type(v)] for n, v in cls.fields.items()}
-        cls.dtype = np.dtype([(n, *c) if isinstance(c, tuple) else (n, c) for n, c in codes.items()] or [("empty", "i8")], align=True)
+        cls.dtype = np.dtype(
+            [(n, *c) if isinstance(c, tuple) else (n, c) for n, c in codes.items()] or [("empty", "i8")], align=True
+        )
         functions: dict[str, Callable[..., Any]] = {}
         for base in reversed(cls.__mro__):
             if base not in (Strategy, object):
@@ -77,7 +79,7 @@ class Strategy:
         for name, function in functions.items():
             if name.startswith("on_") and name not in CALLBACKS:
                 raise StrategyError(
-                    f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {cls.__name__}.{name} is no callback"
+                    f"{_place(function)}: {cls.__name__}.{name} is no callback"
                     f"{nearest(name, CALLBACKS)}; there are {', '.join(CALLBACKS)}"
                 )
             if not name.startswith("__"):
@@ -194,16 +196,27 @@ def _views_of(name: str, function: Callable[..., Any]) -> dict[str, list[str]]:
     return {list(arguments)[2]: list(view.names or ())}
 
 
+# what the third argument of a callback is called where there is one
+_THIRD = {
+    Callback.TRADE: "trade",
+    Callback.BAR: "bar",
+    Callback.ORDER: "order",
+    Callback.FILL: "fill",
+    Callback.TIMER: "timer",
+}
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+
+
 def _check_signature(cls: type, name: str, function: Callable[..., Any]) -> None:
     count = len(inspect.signature(function).parameters)
-    third = {Callback.TRADE: "trade", Callback.BAR: "bar", Callback.ORDER: "order", Callback.FILL: "fill", Callback.TIMER: "timer"}  # fmt: skip
-    extra = third.get(CALLBACKS[name])
+    extra = _THIRD.get(CALLBACKS[name])
     allowed = (2,) if extra is None else (2, 3)
     if count not in allowed:
         expected = "(self, ctx)" + (f" or (self, ctx, {extra})" if extra else "")
-        raise StrategyError(
-            f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {cls.__name__}.{name} takes {expected}"
-        )
+        raise StrategyError(f"{_place(function)}: {cls.__name__}.{name} takes {expected}")
 
 
 __all__ = ["SCRATCH_BAR", "Array", "Strategy", "StrategyError", "explain", "floats", "ints"]

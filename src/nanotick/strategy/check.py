@@ -81,10 +81,16 @@ def check_method(
     fields, methods = set(fields), set(methods)
 
     def fail(at: ast.AST, cause: str) -> None:
-        raise StrategyError(Finding(path, getattr(at, "lineno", node.lineno), f"{owner}.{node.name}", lines, cause).message)
+        raise StrategyError(
+            Finding(path, getattr(at, "lineno", node.lineno), f"{owner}.{node.name}", lines, cause).message
+        )
 
     for part in ast.walk(node):
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and isinstance(part.func.value, ast.Name):
+        if (
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and isinstance(part.func.value, ast.Name)
+        ):
             if part.func.value.id == ctx and part.func.attr in METHODS:
                 cause = _call_mistake(part, METHODS[part.func.attr])
                 if cause:
@@ -133,20 +139,33 @@ def _call_mistake(call: ast.Call, method: Callable[..., Any]) -> str:
 _NOISE = re.compile(r"^(- |\s*$|Failed in|During:|File |There are|raised from|\^|Overload|Rejected|-+$|>>>|Enclosed)")
 
 
+# pattern in Numba's text -> plain words
+_RULES = (
+    (
+        r"Untyped global name '(\w+)'",
+        "the name {0!r} is not something compiled code can use "
+        "(a function of another library, a class or an undefined name)",
+    ),
+    (r"NameError: name '(\w+)' is not defined", "the name {0!r} is not defined"),
+    (r"[Vv]ariable '?\.?(\w+)'? referenced before assignment", "{0!r} may be used before it is set"),
+    (r"Unknown attribute '(\w+)' of type nanotick.Context", "ctx has no method {0!r}"),
+    (
+        r"Cannot unify (\S+) and (\S+) for '(\w+)",
+        "{2!r} is {0} in one branch and {1} in another: give it one type",
+    ),
+    (r"Cannot cast (\S+) to (\S+)", "a {0} cannot be stored where a {1} is kept"),
+    (r"No definition for lowering.*setattr|setattr", "this cannot be assigned to"),
+    (r"unsupported opcode|Use of unsupported opcode", "this Python construct cannot be compiled"),
+    (
+        r"NRT required|_nrt|NRT_",
+        "this needs memory at run time (a list, dict, array or string), which a callback may not take",
+    ),
+)
+
+
 def plain_cause(text: str) -> str:
     """The first sentence of a Numba error that speaks of the user's code."""
-    rules = (
-        (r"Untyped global name '(\w+)'", "the name {0!r} is not something compiled code can use (a function of another library, a class or an undefined name)"),
-        (r"NameError: name '(\w+)' is not defined", "the name {0!r} is not defined"),
-        (r"[Vv]ariable '?\.?(\w+)'? referenced before assignment", "{0!r} may be used before it is set"),
-        (r"Unknown attribute '(\w+)' of type nanotick.Context", "ctx has no method {0!r}"),
-        (r"Cannot unify (\S+) and (\S+) for '(\w+)", "{2!r} is {0} in one branch and {1} in another: give it one type"),
-        (r"Cannot cast (\S+) to (\S+)", "a {0} cannot be stored where a {1} is kept"),
-        (r"No definition for lowering.*setattr|setattr", "this cannot be assigned to"),
-        (r"unsupported opcode|Use of unsupported opcode", "this Python construct cannot be compiled"),
-        (r"NRT required|_nrt|NRT_", "this needs memory at run time (a list, dict, array or string), which a callback may not take"),
-    )  # fmt: skip
-    for pattern, words in rules:
+    for pattern, words in _RULES:
         match = re.search(pattern, text)
         if match:
             return words.format(*match.groups())
@@ -167,7 +186,10 @@ def explain(error: Exception, function: Callable[..., Any], owner: str) -> Strat
     else:
         pattern = rf'File "{re.escape(code.co_filename)}", line (\d+)'
         numbers = [int(n) for n in re.findall(pattern, text)]
-        short = [int(n) for n in re.findall(rf'File "[^"]*{re.escape(code.co_filename.rsplit("/", 1)[-1])}", line (\d+)', text)]
+        short = [
+            int(n)
+            for n in re.findall(rf'File "[^"]*{re.escape(code.co_filename.rsplit("/", 1)[-1])}", line (\d+)', text)
+        ]
         numbers = numbers or short
         if numbers:
             line = numbers[-1]

@@ -47,7 +47,11 @@ def _with_compiled_helpers(function: Callable[..., Any], made: dict[int, Any]) -
     copy = python_types.FunctionType(
         function.__code__, {**globals_, **replaced}, function.__name__, function.__defaults__, function.__closure__
     )
-    copy.__qualname__, copy.__kwdefaults__, copy.__module__ = function.__qualname__, function.__kwdefaults__, function.__module__
+    copy.__qualname__, copy.__kwdefaults__, copy.__module__ = (
+        function.__qualname__,
+        function.__kwdefaults__,
+        function.__module__,
+    )
     return copy
 
 

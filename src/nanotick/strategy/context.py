@@ -26,14 +26,13 @@ from nanotick.core.records import BUY, SELL, CommandFlag, Kind, OrderType, TimeI
 from nanotick.core.tape import tape_at
 from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.table import cancel_pending, first_open, next_open, open_count, order_reserve, side_open_qty
-from nanotick.portfolio.accounts import account_of, position_of, signed_value, holding_of
+from nanotick.portfolio.accounts import account_of, holding_of, position_of, signed_value
 from nanotick.strategy.records import (
     MAX_INTENTS,
     MAX_SIGNALS,
     MAX_TIMERS,
     NO_TIMER,
     context_at,
-    scratch_at,
     timer_at,
 )
 from nanotick.strategy.types import context_address, context_method
@@ -94,44 +93,48 @@ def lot_size(ctx: Any, instrument: int = -1) -> int:
 def floor_price(ctx: Any, price: float, instrument: int = -1) -> int:
     """Highest price on the tick grid that is not above `price` (price units, may be fractional)."""
     tick = tick_size(ctx, instrument)
-    return int(math.floor(price / tick)) * tick
+    return math.floor(price / tick) * tick
 
 
 @context_method
 def ceil_price(ctx: Any, price: float, instrument: int = -1) -> int:
     """Lowest price on the tick grid that is not below `price`."""
     tick = tick_size(ctx, instrument)
-    return int(math.ceil(price / tick)) * tick
+    return math.ceil(price / tick) * tick
 
 
 @context_method
 def round_price(ctx: Any, price: float, instrument: int = -1) -> int:
     """Price on the tick grid nearest to `price`, halves upward."""
     tick = tick_size(ctx, instrument)
-    return int(math.floor(price / tick + 0.5)) * tick
+    return math.floor(price / tick + 0.5) * tick
 
 
 @context_method
 def round_qty(ctx: Any, qty: float, instrument: int = -1) -> int:
     """Largest quantity on the lot grid that is not above `qty` (quantity units)."""
     lot = lot_size(ctx, instrument)
-    return int(math.floor(qty / lot)) * lot
+    return math.floor(qty / lot) * lot
 
 
 @context_method
 def to_price(ctx: Any, value: float, instrument: int = -1) -> int:
     """Price units of a price in currency, rounded to the tick grid."""
-    return round_price(ctx, value * 10.0 ** instrument_at(
-        _fields(ctx).instruments_address, _which(ctx, instrument)
-    ).price_decimals, instrument)
+    return round_price(
+        ctx,
+        value * 10.0 ** instrument_at(_fields(ctx).instruments_address, _which(ctx, instrument)).price_decimals,
+        instrument,
+    )
 
 
 @context_method
 def to_qty(ctx: Any, value: float, instrument: int = -1) -> int:
     """Quantity units of a quantity in shares, coins or contracts, rounded down to the lot grid."""
-    return round_qty(ctx, value * 10.0 ** instrument_at(
-        _fields(ctx).instruments_address, _which(ctx, instrument)
-    ).qty_decimals, instrument)
+    return round_qty(
+        ctx,
+        value * 10.0 ** instrument_at(_fields(ctx).instruments_address, _which(ctx, instrument)).qty_decimals,
+        instrument,
+    )
 
 
 @context_method

@@ -16,7 +16,6 @@ import numpy as np
 from nanotick.core.memory import proxy_class
 from nanotick.core.mode import INTERPRET
 
-
 # every method of ctx by name: what checks, documentation and error messages go by
 METHODS: dict[str, Callable[..., Any]] = {}
 
@@ -45,7 +44,7 @@ if INTERPRET:
         """The address behind `ctx`."""
         return int(ctx._address)
 
-    def context_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    def context_method(function: Callable[..., Any]) -> Any:
         """Declare a method of `ctx`: a function whose first parameter is the context."""
         setattr(ContextProxy, function.__name__, function)
         METHODS[function.__name__] = function
