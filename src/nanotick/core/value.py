@@ -37,6 +37,10 @@ def scale(a: int, numerator: int, denominator: int) -> int:
     if a < -OVERFLOW:  # the one integer without an absolute value
         return -OVERFLOW
     size = abs(a)
+    if denominator == 1:
+        if leading_zeros(size) + leading_zeros(numerator) < 65:
+            return OVERFLOW if a > 0 else -OVERFLOW
+        return a * numerator
     # a * numerator < 2**bits; dividing by at least 2**(63 - zeros of the denominator) must leave 62 bits
     bits = 128 - leading_zeros(size) - leading_zeros(numerator)
     if bits - (63 - leading_zeros(denominator)) > 62:

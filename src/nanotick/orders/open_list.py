@@ -63,12 +63,17 @@ def aggregate_of(orders: int, strategy: int, instrument: int) -> Any:
 
 
 @kernel
+def largest_total(order: Any) -> int:
+    """Total quantity of an order; of the old and the new one the larger while a replace is pending."""
+    if order.pending & _REPLACE != 0 and order.pending_qty > order.qty:
+        return order.pending_qty
+    return order.qty
+
+
+@kernel
 def worst_leaves(order: Any) -> int:
-    """What an order may at worst still trade: the larger total of a pending replace counts."""
-    total = order.qty
-    if order.pending & _REPLACE != 0 and order.pending_qty > total:
-        total = order.pending_qty
-    left = total - order.filled_qty - order.cancelled_qty - order.busted_qty
+    """What an order may at worst still trade."""
+    left = largest_total(order) - order.filled_qty - order.cancelled_qty - order.busted_qty
     return left if left > 0 else 0
 
 

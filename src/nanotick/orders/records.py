@@ -140,13 +140,13 @@ ORDER = np.dtype(
         ("venue_id", "<i8"),
         ("ts_sent", "<i8"),
         ("ts_accepted", "<i8"),  # ns UTC, the venue's stamp
-        ("answer_ts", "<i8"),  # venue stamp and sequence of the last answer to a cancel or replace
+        ("answer_ts", "<i8"),  # venue stamp and sequence of the last answer to a replace
         ("answer_seq", "<i8"),
         ("executions", "<i4"),  # newest execution, index
         ("fills", "<i4"),
         ("expire_s", "<u4"),
         ("released", "<u4"),  # 1 once risk has passed it
-        ("tag", "<i8"),  # free for the engine
+        ("cancel_answer", "<i8"),  # stamp and sequence of the last refusal of a cancel, in one number
     ],
     align=True,
 )

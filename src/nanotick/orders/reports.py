@@ -27,6 +27,7 @@ from nanotick.core.value import add_saturating, trade_value
 from nanotick.orders.open_list import (
     count_open,
     end_order,
+    largest_total,
     open_state,
     order_find,
     rests,
@@ -58,6 +59,9 @@ def _settle(orders: int, order: Any, slot: int, now: int) -> int:
     """Give an open order, out of the sums, the state its quantities and requests say; back into the sums if open."""
     before = order.state
     if worst_leaves(order) == 0:
+        if order.pending & _REPLACE != 0:
+            # more done than the old total: the replace has taken effect, whenever its answer arrives
+            order.qty = max(order.qty, order.filled_qty + order.cancelled_qty + order.busted_qty)
         end_order(orders, slot, terminal_state(order), now)
         return _STATE | _ENDED
     order.state = open_state(order)
@@ -138,9 +142,7 @@ def _fill(orders: int, order: Any, slot: int, event: Any) -> int:
     order.filled_value = add_saturating(order.filled_value, _value(orders, order, event.price, event.qty))
     order.fees += event.word
     order.fills += 1
-    total = order.qty
-    if order.pending & _REPLACE != 0 and order.pending_qty > total:
-        total = order.pending_qty
+    total = largest_total(order)
     change = _DID_FILL
     if add_saturating(order.filled_qty, order.busted_qty) > total:
         change |= _BREAK
@@ -304,7 +306,12 @@ def _request_refused(orders: int, order: Any, slot: int, event: Any) -> int:
     if order.state >= FILLED:
         return _LATE | _REFUSED
     pending = order.pending
-    of_replace = event.flags & _OF_REPLACE != 0 or (pending & _REPLACE != 0 and pending & _CANCEL == 0)
+    of_replace = event.flags & _OF_REPLACE != 0
+    answer = (event.ts_venue << 8) ^ event.seq
+    if not of_replace:
+        if answer != 0 and answer == order.cancel_answer:
+            return _DUPLICATE
+        of_replace = pending & _REPLACE != 0 and pending & _CANCEL == 0  # a venue that does not say which
     if of_replace and _old_answer(order, event):
         return _DUPLICATE
     count_open(orders, order, -1)
@@ -313,13 +320,14 @@ def _request_refused(orders: int, order: Any, slot: int, event: Any) -> int:
         order.answer_seq = event.seq
         pending &= ~_REPLACE
     else:
+        order.cancel_answer = answer
         pending &= ~_CANCEL
     # the venue knows the order, so nothing about it is unknown any more; if it does not, only asking again can tell
     if order.seen & _SEEN_ACCEPTED != 0 and event.word != _UNKNOWN_TO_VENUE:
         pending &= ~_UNKNOWN
     order.pending = pending
     change = _REFUSED
-    if order.filled_qty + order.busted_qty > order.qty:
+    if order.filled_qty + order.busted_qty > largest_total(order):
         change |= _BREAK
     return change | _settle(orders, order, slot, event.ts_recv)
 

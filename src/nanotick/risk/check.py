@@ -12,7 +12,7 @@ from typing import Any
 from nanotick.core.instruments import INSTRUMENT, Contract, instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.records import BUY, SELL, CommandFlag, OrderType, TimeInForce, TradingStatus
-from nanotick.core.value import OVERFLOW, add_saturating, scale, trade_value
+from nanotick.core.value import OVERFLOW, add_saturating, trade_value
 from nanotick.orders import (
     INTENT,
     SLOT_MASK,
@@ -29,7 +29,7 @@ from nanotick.orders import (
     request_allowed,
     rests,
 )
-from nanotick.risk.exposure import exposure_check, order_value, refuse, row_qty, take_over
+from nanotick.risk.exposure import exceeds_share, exposure_check, order_value, refuse, row_qty, share_of, take_over
 from nanotick.risk.guards import (
     duplicate_check,
     message_rate_check,
@@ -39,7 +39,7 @@ from nanotick.risk.guards import (
     standing_check,
 )
 from nanotick.risk.market import book_age, book_side, reference_price
-from nanotick.risk.records import PPM, SECOND_NS, UNLIMITED, Limit, RiskCheck, limits_at, pair_at, risk_at
+from nanotick.risk.records import SECOND_NS, UNLIMITED, Limit, RiskCheck, limits_at, pair_at, risk_at
 
 _COLLAR, _BOOK_AGE, _ORDER_VALUE = int(Limit.COLLAR), int(Limit.BOOK_AGE), int(Limit.ORDER_VALUE)
 _SELF_TRADE, _CROSSED_BOOK, _OPEN_ORDERS = int(Limit.SELF_TRADE), int(Limit.CROSSED_BOOK), int(Limit.OPEN_ORDERS)
@@ -96,7 +96,7 @@ def _price_check(risk: int, instrument: Any, kind: int, price: int, stop_price: 
         return refuse(risk, _INVALID_PRICE, stop_price, 0, scope)
     if price % instrument.tick_size != 0:
         return refuse(risk, _TICK, price, instrument.tick_size, scope)
-    if stop_price % instrument.tick_size != 0:
+    if stopped and stop_price % instrument.tick_size != 0:
         return refuse(risk, _TICK, stop_price, instrument.tick_size, scope)
     if limited and instrument.price_low != 0 and price < instrument.price_low:
         return refuse(risk, _BAND, price, instrument.price_low, scope)
@@ -145,14 +145,11 @@ def _collar_check(risk: int, price: int, reference: int, scope: int) -> int:
     ppm = limits_at(root.limits_address, root.strategies + 1 + scope).values[_COLLAR]
     if ppm == UNLIMITED:
         return _PASS
-    width = scale(reference, ppm, PPM)
-    low = add_saturating(reference, -width)
-    high = add_saturating(reference, width)
-    if price < low:
-        return refuse(risk, _OUTSIDE_COLLAR, price, low, scope)
-    if price > high:
-        return refuse(risk, _OUTSIDE_COLLAR, price, high, scope)
-    return _PASS
+    if not exceeds_share(abs(price - reference), reference, ppm):
+        return _PASS
+    width = share_of(reference, ppm)
+    bound = add_saturating(reference, -width if price < reference else width)
+    return refuse(risk, _OUTSIDE_COLLAR, price, bound, scope)
 
 
 @kernel

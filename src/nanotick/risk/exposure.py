@@ -13,7 +13,7 @@ from typing import Any
 
 from nanotick.core.instruments import INSTRUMENT
 from nanotick.core.kernel import kernel
-from nanotick.core.memory import load_i32
+from nanotick.core.memory import leading_zeros, load_i32
 from nanotick.core.value import OVERFLOW, add_saturating, scale, trade_value
 from nanotick.orders import aggregate_of
 from nanotick.portfolio import account_of, holding_of, position_of, to_micro
@@ -36,6 +36,7 @@ _OVER_POSITION, _OVER_SYMBOL = int(RiskCheck.POSITION_SHARE), int(RiskCheck.SYMB
 _OVER_GROSS, _OVER_NET = int(RiskCheck.GROSS_EXPOSURE), int(RiskCheck.NET_EXPOSURE)
 _NO_CASH, _OVERFLOWS = int(RiskCheck.CASH_RESERVE), int(RiskCheck.OVERFLOW)
 _INSTRUMENT_SIZE = INSTRUMENT.itemsize
+_PPM_ROOM = 1 + PPM.bit_length()  # leading zeros of a number that times PPM fits 63 bits
 
 
 @kernel
@@ -138,6 +139,18 @@ def share_of(equity: int, ppm: int) -> int:
 
 
 @kernel
+def exceeds_share(value: int, equity: int, ppm: int) -> bool:
+    """Whether a value is above a share of equity; equal to `value > share_of(equity, ppm)` without its division."""
+    if ppm == UNLIMITED:
+        return False
+    if equity <= 0 or value <= 0:
+        return value > 0
+    if leading_zeros(value) < _PPM_ROOM or leading_zeros(equity) + leading_zeros(ppm) < 65:
+        return value > share_of(equity, ppm)
+    return value * PPM > equity * ppm
+
+
+@kernel
 def _symbol_exposure(risk: int, row: int, instrument: int, side: int) -> int:
     """Worst case in the order's direction over all venues that list the symbol, the order included."""
     root = risk_at(risk)
@@ -185,23 +198,23 @@ def exposure_check(risk: int, row: int, instrument: int, side: int, price: int, 
     if ahead == OVERFLOW or directed == OVERFLOW:
         return refuse(risk, _OVERFLOWS, ahead, 0, row)
     equity = account.equity
-    limit = share_of(equity, limits.values[_POSITION_SHARE])
-    if directed > limit:
-        return refuse(risk, _OVER_POSITION, directed, limit, row)
-    limit = share_of(equity, limits.values[_SYMBOL_SHARE])
-    if limit != UNLIMITED:
+    ppm = limits.values[_POSITION_SHARE]
+    if exceeds_share(directed, equity, ppm):
+        return refuse(risk, _OVER_POSITION, directed, share_of(equity, ppm), row)
+    ppm = limits.values[_SYMBOL_SHARE]
+    if ppm != UNLIMITED:
         symbol = _symbol_exposure(risk, row, instrument, side)
-        if symbol > limit:
-            return refuse(risk, _OVER_SYMBOL, symbol, limit, row)
-    limit = share_of(equity, limits.values[_NET_SHARE])
-    if net > limit:
-        return refuse(risk, _OVER_NET, net, limit, row)
+        if exceeds_share(symbol, equity, ppm):
+            return refuse(risk, _OVER_SYMBOL, symbol, share_of(equity, ppm), row)
+    ppm = limits.values[_NET_SHARE]
+    if exceeds_share(net, equity, ppm):
+        return refuse(risk, _OVER_NET, net, share_of(equity, ppm), row)
     if max(abs(held + buys), abs(held - sells)) <= size_before:
         return _PASS  # the position can become no larger than it may already: not for gross exposure or cash to stop
-    limit = share_of(equity, limits.values[_GROSS_SHARE])
+    ppm = limits.values[_GROSS_SHARE]
     gross = add_saturating(guard.gross, pair.next_gross - pair.gross)
-    if gross > limit:
-        return refuse(risk, _OVER_GROSS, gross, limit, row)
+    if exceeds_share(gross, equity, ppm):
+        return refuse(risk, _OVER_GROSS, gross, share_of(equity, ppm), row)
     if side > 0 and limits.values[_CASH_SHARE] != UNLIMITED:
         reserve = share_of(equity, limits.values[_CASH_SHARE])
         spent = add_saturating(guard.buys, pair.next_buys - pair.buys)

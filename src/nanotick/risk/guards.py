@@ -16,7 +16,6 @@ from nanotick.portfolio import account_of, day_roll, held_instrument, portfolio_
 from nanotick.risk.exposure import refuse, risk_refresh, share_of
 from nanotick.risk.market import reference_price
 from nanotick.risk.records import (
-    PPM,
     SECOND_NS,
     UNLIMITED,
     Limit,
@@ -29,7 +28,7 @@ from nanotick.risk.records import (
 )
 
 _ORDERS_PER_SECOND, _MESSAGES_PER_SECOND = int(Limit.ORDERS_PER_SECOND), int(Limit.MESSAGES_PER_SECOND)
-_CANCEL_RESERVE, _DUPLICATE_WINDOW = int(Limit.CANCEL_RESERVE), int(Limit.DUPLICATE_WINDOW)
+_DUPLICATE_WINDOW = int(Limit.DUPLICATE_WINDOW)
 _DAILY_LOSS_SHARE, _DRAWDOWN_SHARE = int(Limit.DAILY_LOSS_SHARE), int(Limit.DRAWDOWN_SHARE)
 _PASS, _KILLED, _PAUSED = int(RiskCheck.PASS), int(RiskCheck.KILL_SWITCH), int(RiskCheck.PAUSED)
 _DAILY_LOSS, _DRAWDOWN = int(RiskCheck.DAILY_LOSS), int(RiskCheck.DRAWDOWN)
@@ -218,11 +217,9 @@ def message_rate_check(risk: int, row: int, now: int, cancels: bool) -> int:
     """Whether one more message fits a row's rate; only cancels may use the reserve. A RiskCheck."""
     root = risk_at(risk)
     guard = guard_at(root.guards_address, row)
-    limits = limits_at(root.limits_address, row)
-    limit = limits.values[_MESSAGES_PER_SECOND]
-    reserve = limits.values[_CANCEL_RESERVE]
-    if limit != UNLIMITED and not cancels and reserve != UNLIMITED:
-        limit -= min(limit, (limit * reserve + PPM - 1) // PPM)
+    limit = guard.unreserved_messages
+    if cancels:
+        limit = limits_at(root.limits_address, row).values[_MESSAGES_PER_SECOND]
     if _window_full(_message_times(risk, row), root.times_mask, guard.messages, limit, max(now, guard.last_ts)):
         return refuse(risk, _MESSAGE_RATE, limit + 1, limit, row)
     return _PASS

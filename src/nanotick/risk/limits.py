@@ -12,13 +12,24 @@ from decimal import Decimal, InvalidOperation
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.value import scale
-from nanotick.risk.records import FIRST_OF_ORDER, LIMIT_COUNT, PPM, UNLIMITED, Limit, limits_at, pair_at, risk_at
+from nanotick.risk.records import (
+    FIRST_OF_ORDER,
+    LIMIT_COUNT,
+    PPM,
+    UNLIMITED,
+    Limit,
+    guard_at,
+    limits_at,
+    pair_at,
+    risk_at,
+)
 
 Amount = str | int | float | Decimal | None
 
 _ORDER_QTY, _POSITION_QTY = int(Limit.ORDER_QTY), int(Limit.POSITION_QTY)
 _DUPLICATE_WINDOW = int(Limit.DUPLICATE_WINDOW)
 _ORDERS_PER_SECOND, _MESSAGES_PER_SECOND = int(Limit.ORDERS_PER_SECOND), int(Limit.MESSAGES_PER_SECOND)
+_CANCEL_RESERVE = int(Limit.CANCEL_RESERVE)
 _MICRO = 1_000_000
 _SECOND_NS = 1_000_000_000
 SWITCHES = {"refuse": 1, "allow": UNLIMITED}
@@ -168,6 +179,14 @@ def _in_quantity_units(risk: int, instrument: int, value: int) -> int:
     return scale(value, unit, _MICRO)
 
 
+@kernel
+def _unreserved(messages: int, reserve: int) -> int:
+    """Messages a second that new orders and replaces may use, the reserve of cancels rounded up."""
+    if messages == UNLIMITED or reserve == UNLIMITED:
+        return messages
+    return messages - min(messages, -(-messages * reserve // PPM))
+
+
 @kernel("b1(i8,i8,i8,i8)")
 def set_limit(risk: int, scope: int, limit: int, value: int) -> bool:
     """Change one limit: the only writer of limits.
@@ -206,6 +225,10 @@ def set_limit(risk: int, scope: int, limit: int, value: int) -> bool:
         if limit >= FIRST_OF_ORDER:
             effective = _effective(limit, own, account)
         limits_at(root.limits_address, rows + row).values[limit] = effective
+        if limit == _MESSAGES_PER_SECOND or limit == _CANCEL_RESERVE:
+            values = limits_at(root.limits_address, row).values
+            guard = guard_at(root.guards_address, row)
+            guard.unreserved_messages = _unreserved(values[_MESSAGES_PER_SECOND], values[_CANCEL_RESERVE])
         if limit == _ORDER_QTY or limit == _POSITION_QTY:
             for instrument in range(root.instruments):
                 pair = pair_at(root.pairs_address, row * root.instruments + instrument)

@@ -145,7 +145,8 @@ GUARD = np.dtype(
         ("messages", "<i8"),  # messages passed
         ("refused", "<i8"),
         ("last_ts", "<i8"),  # ns, of the last message passed
-        ("pad", "<i8", (2,)),
+        ("unreserved_messages", "<i8"),  # messages a second that are not kept for cancels
+        ("pad", "<i8"),
     ],
     align=True,
 )

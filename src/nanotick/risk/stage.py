@@ -40,6 +40,8 @@ class RiskStage:
     ----------
     address : int
         Of the root record, for kernels. Strategies never get it.
+    limits, guards, pairs, tape : Region
+        LIMITS, GUARD, PAIR and TAPE records.
 
     Raises
     ------
@@ -74,7 +76,7 @@ class RiskStage:
         self.limits = arena.region(f"{name}.limits", LIMITS, 2 * count)
         self.guards = arena.region(f"{name}.guards", GUARD, count)
         self.pairs = arena.region(f"{name}.pairs", PAIR, count * pairs)
-        self._tape = arena.region(f"{name}.tape", TAPE, pairs)
+        self.tape = arena.region(f"{name}.tape", TAPE, pairs)
         groups = arena.region(f"{name}.groups", "<i4", pairs)
         bound = arena["instruments"] if "instruments" in arena else instruments.bind(arena)
         addresses = {
@@ -82,7 +84,7 @@ class RiskStage:
             "limits_address": self.limits.address,
             "guards_address": self.guards.address,
             "pairs_address": self.pairs.address,
-            "tape_address": self._tape.address,
+            "tape_address": self.tape.address,
             "groups_address": groups.address,
             "order_times_address": arena.region(f"{name}.order_times", "<i8", count * ring).address,
             "message_times_address": arena.region(f"{name}.message_times", "<i8", count * ring).address,
