@@ -30,6 +30,7 @@ Progress = Callable[[int, int], None]
 DAY_SECONDS = 23_400  # 6.5 hours
 OPENS = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 _CHUNK_ROWS = 262_144
+_MASK64 = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,14 @@ def _distance_table(decay: float) -> list[int]:
     return table
 
 
+def _state(seed: int) -> int:
+    """State of the generator: neighbouring seeds must not give neighbouring states, nor any seed 0 (splitmix64)."""
+    z = (seed * 0x9E3779B97F4A7C15 + 0x5851F42D4C957F2D) & _MASK64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _MASK64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK64
+    return wrap_i64((z ^ (z >> 31)) or 1)
+
+
 def _address(array: npt.NDArray[Any]) -> int:
     return int(array.ctypes.data)
 
@@ -179,7 +188,7 @@ def synthetic_day(
     distances = np.array([_distance_table(s.decay) for s in symbols], np.int64)
     start = int(opens.timestamp()) * 1_000_000_000
     row = market[0]
-    row["rng"] = wrap_i64(seed * 0x9E3779B97F4A7C15 + 0x5851F42D4C957F2D)
+    row["rng"] = _state(seed)
     row["start"], row["end"] = start, start + int(seconds * 1_000_000_000)
     row["latency"], row["jitter"] = 35_000, 9_000
     row["symbols"], row["ln_bins"] = count, ln_bins

@@ -26,13 +26,11 @@ EXPONENTIAL_BINS = 4_096
 DISTANCE_BINS = 1_024
 ONE = 1_024  # unit of factors and of the hidden value's ticks
 
-_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64: splitmix64 (Steele, Lea, Flood 2014)
-_MIX_1 = -4658895280553007687
-_MIX_2 = -7723592293110705685
+_MULTIPLIER = 2685821657736338717  # of xorshift64* (Vigna 2016, An experimental exploration of xorshift generators)
 
 MARKET = np.dtype(
     [
-        ("rng", "<i8"),
+        ("rng", "<i8"),  # state of the generator, never 0
         ("start", "<i8"),  # ns UTC
         ("end", "<i8"),
         ("recv", "<i8"),  # ns UTC, latest arrival: the feed does not overtake itself
@@ -103,12 +101,13 @@ _LEVEL = int(Kind.LEVEL)
 
 @kernel
 def draw(market: Any) -> int:
-    """63 random bits (splitmix64)."""
-    market.rng = market.rng + _GOLDEN
-    z = market.rng
-    z = mul_wrap(z ^ shift_right(z, 30), _MIX_1)
-    z = mul_wrap(z ^ shift_right(z, 27), _MIX_2)
-    return shift_right(z ^ shift_right(z, 31), 1)
+    """63 random bits (xorshift64*): shifts and one wrapping product, because a signed sum that wraps is undefined."""
+    x = market.rng
+    x ^= shift_right(x, 12)
+    x ^= mul_wrap(x, 1 << 25)
+    x ^= shift_right(x, 27)
+    market.rng = x
+    return shift_right(mul_wrap(x, _MULTIPLIER), 1)
 
 
 @kernel
