@@ -46,8 +46,14 @@ class Primitive(_Intrinsic):  # type: ignore[misc]
         raise TypeError(f"{self._name} is a primitive of nanotick's memory and is never pickled")
 
 
+# LLVM takes a load from `null + x` for undefined and deletes it, and when it sinks an address such as
+# `base + (16 if side > 0 else 0)` into a load it may well make it `gep(null, base)`. Null is only special in address
+# space 0; on every target of ours address space 1 is the same flat memory.
+_FLAT = 1
+
+
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:
-    return builder.inttoptr(address, kind.as_pointer())
+    return builder.inttoptr(address, kind.as_pointer(_FLAT))
 
 
 def _define(name: str, signature: Any, codegen: Callable[..., Any], python: Callable[..., Any]) -> Primitive:
@@ -201,13 +207,13 @@ def _mul_div(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _copy_bytes(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    target, source = (builder.inttoptr(x, I8.as_pointer()) for x in args[:2])
+    target, source = (_pointer(builder, x, I8) for x in args[:2])
     cgutils.raw_memcpy(builder, target, source, args[2], 1)
     return context.get_dummy_value()
 
 
 def _clear_bytes(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    cgutils.memset(builder, builder.inttoptr(args[0], I8.as_pointer()), args[1], 0)
+    cgutils.memset(builder, _pointer(builder, args[0], I8), args[1], 0)
     return context.get_dummy_value()
 
 

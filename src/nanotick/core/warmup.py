@@ -31,6 +31,8 @@ KERNEL_MODULES: list[str] = [
     "nanotick.core.journal_sync",
     "nanotick.core.ring",
     "nanotick.data.checks",
+    "nanotick.data.lobster_book",
+    "nanotick.data.lobster_replay",
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",
     "nanotick.engine.replay",
@@ -41,6 +43,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.strategy.context",
     "nanotick.wire.binance_chain",
     "nanotick.wire.binance_scan",
+    "nanotick.wire.decimal_rows",
     "nanotick.wire.itch_events",
 ]
 

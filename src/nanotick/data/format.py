@@ -29,6 +29,7 @@ FORMATS: dict[str, str] = {
     "event": "nanotick.data.events_format",
     "itch": "nanotick.data.itch",
     "binance": "nanotick.data.binance_lines",
+    "lobster": "nanotick.data.lobster",
 }
 
 SKIPPED = -1

@@ -133,7 +133,7 @@ class ItchFormat:
         for source in sources:
             day = day_of(options, source.name)
             if day is None:
-                report.note(f"{source.label}: no date in the name, so times count from 1970-01-01; --date gives one")
+                report.note(f"{source.label}: no date in the name: times count from 1970-01-01; --date gives one")
             decoding.new_day()
             decoding.state["midnight"] = midnight_ns(day) if day else midnight_ns(_EPOCH, "UTC")
             decoding.state["seq"] = 1
