@@ -207,13 +207,15 @@ def _mul_div(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _copy_bytes(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    target, source = (_pointer(builder, x, I8) for x in args[:2])
-    cgutils.raw_memcpy(builder, target, source, args[2], 1)
+    flat = I8.as_pointer(_FLAT)
+    call = _llvm_call("llvm.memcpy.p1.p1.i64", ir.VoidType(), flat, flat, I64, I1)
+    call(builder, _pointer(builder, args[0], I8), _pointer(builder, args[1], I8), args[2], ir.Constant(I1, 0))
     return context.get_dummy_value()
 
 
 def _clear_bytes(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    cgutils.memset(builder, _pointer(builder, args[0], I8), args[1], 0)
+    call = _llvm_call("llvm.memset.p1.i64", ir.VoidType(), I8.as_pointer(_FLAT), I8, I64, I1)
+    call(builder, _pointer(builder, args[0], I8), ir.Constant(I8, 0), args[1], ir.Constant(I1, 0))
     return context.get_dummy_value()
 
 

@@ -24,7 +24,7 @@ from nanotick.core.records import EVENT
 from nanotick.data.archive import Source
 from nanotick.data.format import SKIPPED, Listing, Options, Reading, day_of, midnight_ns
 from nanotick.data.lobster_book import LADDER_ROOM, LOBSTER, LOBSTER_LEVEL, LOBSTER_ORDER, PAIR, index_orders
-from nanotick.data.lobster_replay import replay_rows
+from nanotick.data.lobster_replay import SEED, replay_rows
 from nanotick.data.quality import Anomaly, BadDataError, QualityReport
 from nanotick.data.rows import RowReader
 from nanotick.wire.decimal_rows import ROUNDED
@@ -76,7 +76,7 @@ def pairs(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:
 
 
 def _seed(message: npt.NDArray[Any], row: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The book before the first message, as a row with a message of type 0: the first row, the message undone."""
+    """The book before the first message, as a row with a message of type `SEED`: the first row, the message undone."""
     time, kind, _, size, price, direction = (int(x) for x in message)
     undo = {1: -size, 2: size, 3: size, 4: size}.get(kind, 0)
     before = row.copy().reshape(-1, 2, 2)  # level, ask or bid, price and size
@@ -88,7 +88,7 @@ def _seed(message: npt.NDArray[Any], row: npt.NDArray[Any]) -> tuple[npt.NDArray
         side[:] = 0
         for k, level in enumerate(kept[: len(side)]):
             side[k] = level
-    return np.array([[time, 0, 0, 0, 0, 0]], dtype=np.int64), np.ascontiguousarray(before).reshape(1, -1)
+    return np.array([[time, SEED, 0, 0, 0, 0]], dtype=np.int64), np.ascontiguousarray(before).reshape(1, -1)
 
 
 class Replay:
@@ -167,7 +167,9 @@ class Replay:
         state["book_address"] = 0 if shown is None else shown.ctypes.data
         while stop := replay_rows(self._address):
             if stop == 2:
-                raise BadDataError(f"{self._message.label}: more than {LADDER_ROOM:,} price levels; is it a LOBSTER file?")
+                raise BadDataError(
+                    f"{self._message.label}: more than {LADDER_ROOM:,} price levels; is it a LOBSTER file?"
+                )
             if state["count"]:
                 yield self._take()
             else:

@@ -37,6 +37,7 @@ from nanotick.data.lobster_book import (
     unlink_order,
 )
 
+SEED = -(1 << 63) + 2  # no number of a file can be this
 _PAIR_SIZE = PAIR.itemsize
 _ADD, _MODIFY, _REDUCE, _DELETE = int(Kind.ADD), int(Kind.MODIFY), int(Kind.REDUCE), int(Kind.DELETE)
 _EXECUTE, _TRADE, _STATUS, _CLEAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.STATUS), int(Kind.CLEAR)
@@ -321,7 +322,7 @@ def _check_row(state: int, row: int, message: int, delta: int) -> int:
 def replay_rows(state: int) -> int:
     """Turn rows into events until they or the room for events run out.
 
-    A message of type 0 is none: its book row is the book before the first message.
+    A message of type `SEED` is none: its book row is the book before the first message.
 
     Parameters
     ----------
@@ -344,7 +345,7 @@ def replay_rows(state: int) -> int:
         message = s.messages_address + s.row * 48
         row = s.book_address + s.row * s.levels * 32
         first, unknown = s.count, s.unknown
-        seed = load_i64(message + 8) == 0
+        seed = load_i64(message + 8) == SEED
         sides = 3
         if seed:
             emit(state, _CLEAR, 0, 0, 0, 0, _SNAPSHOT)
