@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from nanotick.core.kernel import callback, kernel
+from nanotick.core.kernel import REGISTRY, callback, compile_entry, entry, kernel
 from nanotick.core.memory import load_i64, record_at
 from nanotick.core.mode import INTERPRET
 
@@ -124,13 +124,9 @@ def _make_dispatched(handler: Any, key: str, state_address: int) -> Callable[[An
     def run(state: int, data: int, size: int) -> int:
         return handler(state, data, size)
 
-    dispatched: Any = run
-    if not INTERPRET:
-        from nanotick.core.cache import KernelCache
-
-        dispatched = kernel(run)
-        dispatched._cache = KernelCache(run, f"dispatched|{key}")
-        dispatched.compile("i8(i8,i8,i8)")
+    name = f"{__name__}.dispatched|{key}"
+    dispatched = entry(run, "i8(i8,i8,i8)", name)
+    compile_entry(REGISTRY.pop(name))  # warm-up cannot know the handlers of a run: nothing to keep in its list
     # a copy to a place whose address is known costs less than finding out where the frame lies
     buffer = np.zeros(65_536, np.uint8)
     view, address = buffer.data, int(buffer.ctypes.data)
