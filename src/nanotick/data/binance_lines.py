@@ -12,6 +12,7 @@ the tick and are rounded. Spot bookTicker carries no time; its rows take the lat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,8 @@ class BinanceReader:
         record = markets.records[markets.numbers[symbol]]
         listed = markets.listed.get(symbol)
         known = instrument_of(symbol, record, listed, self._venue)
+        if self._options.venue:
+            known = replace(known, venue=self._options.venue)
         number = self._listing.number(known)
         record["number"] = number
         if number < 0:

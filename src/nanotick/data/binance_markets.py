@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanotick.core.instruments import Contract, Instrument
+from nanotick.data.inferred import inferred_instrument
 from nanotick.wire.binance_chain import MARKET, MAX_SYMBOL
 from nanotick.wire.binance_state import MAX_MARKETS, SCAN, TABLE_SIZE, enter_market
 from nanotick.wire.json_text import WireError, places
@@ -99,7 +100,6 @@ class Markets:
 
 def instrument_of(symbol: str, record: Any, listed: Listed | None, venue: int) -> Instrument:
     """What is known of a symbol: from the venue's directory, else from its digits and its name."""
-    price_places, qty_places = int(record["price_places"]), int(record["qty_places"])
     fields: dict[str, Any] = {}
     base = symbol.partition("_")[0]
     if venue == 2:
@@ -107,15 +107,5 @@ def instrument_of(symbol: str, record: Any, listed: Listed | None, venue: int) -
         fields.update(contract=Contract.INVERSE, multiplier="100" if coin == "BTC" else "10", currency=coin)
     else:
         fields["currency"] = next((quote for quote in _QUOTES if base.endswith(quote) and base != quote), "")
-    if listed is not None:
-        for name in ("tick_size", "lot_size", "min_qty", "max_qty", "min_notional", "multiplier", "currency"):
-            if value := getattr(listed, name):
-                fields[name] = value
-        price_places = max(price_places, places(listed.tick_size or "0"))
-        qty_places = max(qty_places, places(listed.lot_size or "0"))
-    fields.setdefault("tick_size", f"{10**-price_places:.{price_places}f}")
-    fields.setdefault("lot_size", f"{10**-qty_places:.{qty_places}f}")
-    for name, kind in (("min_qty", qty_places), ("max_qty", qty_places), ("min_notional", price_places + qty_places)):
-        if name in fields and places(fields[name]) > kind:
-            del fields[name]
-    return Instrument(symbol, VENUES[venue], price_places, qty_places, **fields)
+    price_places, qty_places = int(record["price_places"]), int(record["qty_places"])
+    return inferred_instrument(symbol, VENUES[venue], price_places, qty_places, listed, **fields)

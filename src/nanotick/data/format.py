@@ -24,12 +24,18 @@ from nanotick.core.instruments import Contract, Instrument
 from nanotick.data.archive import Source
 from nanotick.data.quality import BadDataError, QualityReport
 
-# name -> module with FORMAT, in the order in which content is tried
+# name -> module with FORMAT (or module:OBJECT), in the order in which content is tried
 FORMATS: dict[str, str] = {
     "event": "nanotick.data.events_format",
     "itch": "nanotick.data.itch",
+    "cryptofeed": "nanotick.data.cryptofeed",
     "binance": "nanotick.data.binance_lines",
     "lobster": "nanotick.data.lobster",
+    "kraken": "nanotick.data.venue_files:KRAKEN",
+    "coinbase": "nanotick.data.venue_files:COINBASE",
+    "bybit": "nanotick.data.venue_files:BYBIT",
+    "bitstamp": "nanotick.data.venue_files:BITSTAMP",
+    "bitfinex": "nanotick.data.venue_files:BITFINEX",
 }
 
 SKIPPED = -1
@@ -145,7 +151,8 @@ def get_format(name: str) -> Format:
     module = FORMATS.get(name)
     if module is None:
         raise BadDataError(f"format {name!r}: there are {', '.join(sorted(FORMATS))}")
-    found: Format = importlib.import_module(module).FORMAT
+    place, _, attribute = module.partition(":")
+    found: Format = getattr(importlib.import_module(place), attribute or "FORMAT")
     return found
 
 

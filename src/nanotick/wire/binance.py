@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nanotick.wire import fields
 from nanotick.wire.json_text import Digits, WireError, decode, epoch_ns, integer, places
 from nanotick.wire.messages import Depth, Level, Listed, Mark, Message, Other, Quote, Trade, side_of
 
@@ -28,7 +29,7 @@ def _text(message: dict[str, Any], key: str) -> str:
     value = message.get(key)
     if isinstance(value, str):
         return value
-    raise WireError(f"{key}: expected text, found {str(value)[:40]!r}")
+    raise WireError(f"{key}: expected text, found {fields.shown(value)}")
 
 
 def _symbol(message: dict[str, Any], key: str = "s") -> str:
@@ -41,7 +42,7 @@ def _symbol(message: dict[str, Any], key: str = "s") -> str:
 def _int(message: dict[str, Any], key: str) -> int:
     value = message.get(key)
     if not isinstance(value, Digits):
-        raise WireError(f"{key}: expected an integer, found {str(value)[:40]!r}")
+        raise WireError(f"{key}: expected an integer, found {fields.shown(value)}")
     return integer(value, key)
 
 
@@ -60,11 +61,11 @@ def _number(message: dict[str, Any], key: str) -> str:
 def _levels(message: dict[str, Any], key: str) -> list[Level]:
     rows = message.get(key)
     if not isinstance(rows, list):
-        raise WireError(f"{key}: expected a list of levels, found {str(rows)[:40]!r}")
+        raise WireError(f"{key}: expected a list of levels, found {fields.shown(rows)}")
     levels: list[Level] = []
     for row in rows:
         if not (isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], str)):
-            raise WireError(f"{key}: expected levels of price and quantity, found {str(row)[:40]!r}")
+            raise WireError(f"{key}: expected levels of price and quantity, found {fields.shown(row)}")
         levels.append((str(row[0]), str(row[1])))
     return levels
 
@@ -81,7 +82,7 @@ def _depth(message: dict[str, Any]) -> Depth:
 def _trade(message: dict[str, Any]) -> Trade:
     maker = message.get("m")
     if not isinstance(maker, bool):
-        raise WireError(f"m: expected true or false, found {str(maker)[:40]!r}")
+        raise WireError(f"m: expected true or false, found {fields.shown(maker)}")
     aggregate = message["e"] == "aggTrade"
     order = 0
     key = "b" if maker else "a"
@@ -191,7 +192,7 @@ def decode_frame(data: bytes) -> list[Message]:
 
 def _decode(message: Any) -> list[Message]:
     if not isinstance(message, dict):
-        raise WireError(f"expected an object, found {str(message)[:40]!r}")
+        raise WireError(f"expected an object, found {fields.shown(message)}")
     kind = message.get("e")
     if kind == "depthUpdate":
         return [_depth(message)]
@@ -212,4 +213,4 @@ def _decode(message: Any) -> list[Message]:
             return [Other("subscription")]
         if ("code" in message and "msg" in message) or "error" in message:
             return [Other("error")]
-    raise WireError(f"no Binance market data message has e={str(kind)[:40]!r} and keys {sorted(message)[:12]}")
+    raise WireError(f"no Binance market data message has e={fields.shown(kind)} and {fields.keys_of(message)}")

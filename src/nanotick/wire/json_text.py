@@ -34,7 +34,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         keys = [key for key, _ in pairs]
         again = next(key for key in keys if keys.count(key) > 1)
-        raise WireError(f"key {again!r} a second time")
+        raise WireError(f"key {again[:40]!r} a second time")
     return members
 
 
@@ -62,6 +62,10 @@ def decode(data: bytes) -> Any:
         raise WireError(f"not JSON at byte {error.pos}: {error.msg}") from None
 
 
+def _shown(value: Any) -> str:
+    return repr(value[:40]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
 _DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,6}))?\Z")
 
 
@@ -69,7 +73,7 @@ def _parts(text: Any, what: str) -> tuple[int, str, int]:
     """Sign, significant digits without leading or trailing zeros, and exponent of the last of them."""
     found = _DECIMAL.match(text) if isinstance(text, str) and len(text) <= 2 * MAX_PLACES else None
     if found is None:
-        raise WireError(f"{what}: expected a decimal number, found {str(text)[:40]!r}")
+        raise WireError(f"{what}: expected a decimal number, found {_shown(text)}")
     fraction = found[3] or ""
     digits = (found[2] + fraction).lstrip("0")
     exponent = int(found[4] or 0) - len(fraction)
@@ -139,7 +143,7 @@ def integer(value: Any, what: str) -> int:
         number = int(value)
         if number < 1 << 63:
             return number
-    raise WireError(f"{what}: expected an integer, found {str(value)[:40]!r}")
+    raise WireError(f"{what}: expected an integer, found {_shown(value)}")
 
 
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?\d*(Z|\+00:?00)?\Z", re.ASCII)
@@ -154,7 +158,7 @@ def rfc3339_ns(text: Any, what: str = "time") -> int:
     """
     found = _STAMP.match(text) if isinstance(text, str) and len(text) < 64 else None
     if found is None:
-        raise WireError(f"{what}: expected a time like 2026-04-07T14:30:01.456789Z, found {str(text)[:40]!r}")
+        raise WireError(f"{what}: expected a time like 2026-04-07T14:30:01.456789Z, found {_shown(text)}")
     from datetime import UTC, datetime
 
     try:

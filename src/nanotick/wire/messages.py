@@ -7,7 +7,8 @@ that span messages (update ids, checksums) belong to whoever reads a stream of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from nanotick.core.records import BUY, SELL
 
@@ -125,14 +126,13 @@ Message = Depth | Trade | Quote | Mark | Order | Listed | Sequence | Other
 
 @dataclass(slots=True)
 class Frame:
-    """A frame with where it came from."""
+    """A frame with where it came from. `data` is its bytes, or its JSON where that was decoded with the file."""
 
-    data: bytes
+    data: Any
     ts_recv: int
     where: str
     connection: str = ""
     url: str = ""
-    sent: list[str] = field(default_factory=list)
 
 
 def side_of(buyer_is_maker: bool) -> int:
