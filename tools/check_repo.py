@@ -1,7 +1,8 @@
 """Refuse what a style checker does not know about: run by `make lint` and before each commit.
 
 - Lock files name no host and no index, and give a hash for every requirement.
-- No tracked text names a package index or a path of somebody's machine; no tracked file is as large as a recording.
+- No tracked text names a package index, a path of somebody's machine or a document outside of the repository, or holds
+  an emoji; no tracked file is as large as a recording.
 - A module of the package stays under 500 lines: past that it is two ideas.
 - At the second floor a part imports another part's package, never a module inside it.
 - The packages that hold state keep to `tools/determinism.py`.
@@ -28,7 +29,15 @@ _INDEX = re.compile("|".join((r"\bpypi" + r"\.org", r"python" + r"hosted\.", r"-
 _MACHINE_PATH = re.compile(
     r"(?<![\w.\-/}])/(?:" + "|".join((r"work/", r"root/", r"home/\w", r"Users/\w", r"opt/pypi")) + ")"
 )
+_NOT_OURS = re.compile("shared/" + "(?:docs|prototypes)")
+_EMOJI = re.compile("[\U0001f000-\U0001faff\u2705\u274c\u2728\u26a1\ufe0f]")
 _LOCK_ADDRESS = re.compile(r"://|--(?:extra-)?index-url|--find-links|--trusted-host|\s@\s")
+_UNWANTED = (
+    (_INDEX, "a package index"),
+    (_MACHINE_PATH, "a path of one machine"),
+    (_NOT_OURS, "a document kept elsewhere"),
+    (_EMOJI, "an emoji"),
+)
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_.\-]*)(?:\[[^\]]*\])?==\S+")
 
 
@@ -53,9 +62,9 @@ def check_lock(text: str, path: str) -> Iterator[str]:
 
 
 def check_text(text: str, path: str) -> Iterator[str]:
-    """Yield the lines that name a package index or a path of one machine."""
+    """Yield the lines that hold an emoji or name a package index, a machine's path or a document kept elsewhere."""
     for number, line in enumerate(text.splitlines(), 1):
-        for pattern, what in ((_INDEX, "a package index"), (_MACHINE_PATH, "a path of one machine")):
+        for pattern, what in _UNWANTED:
             found = pattern.search(line)
             if found:
                 yield f"{path}:{number}: names {what} ({found.group()}); say it without"

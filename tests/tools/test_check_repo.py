@@ -29,7 +29,15 @@ def test_a_lock_with_an_address_or_without_a_hash_is_refused(text, message):
 
 
 @pytest.mark.parametrize(
-    "path", ["/wo" + "rk/main", "see /ho" + "me/ann/data", "'/Us" + "ers/ann'", "https://py" + "pi.org/simple"]
+    "path",
+    [
+        "/wo" + "rk/main",
+        "see /ho" + "me/ann/data",
+        "'/Us" + "ers/ann'",
+        "https://py" + "pi.org/simple",
+        "see shared/" + "docs/design.md",
+        "done \u2705",
+    ],
 )
 def test_text_that_names_a_machine_or_an_index_is_refused(path):
     (finding,) = check_text(f"first line\n{path}\n", "docs/x.md")
