@@ -6,14 +6,15 @@
     spsc_pop(ring.address, out)
 
     header   0    what never changes: capacity mask, where the slots are, kind
-             64   producer's line: tail, the head it last saw, refusals, most records ever waiting
-             128  consumer's line: head, the tail it last saw
+             64   producer's line: records ever pushed, pushes refused
+             128  consumer's line: records ever popped
     slots    SPSC 64 bytes each: a record. MPMC 128: a record, then its turn on a line of its own
 
-Head and tail count from zero and never wrap. In the SPSC ring each side keeps a copy of the other's counter and looks
-at the true one only when the copy says full or empty, so in flow the two lines stay with their cores (the cached
-indices of Lee, Kim and Choi's MCRingBuffer, 2010, and of LMAX's Disruptor). The MPMC ring is Vyukov's bounded queue
-(2011): a slot's turn says whose it is, producers and consumers claim with one compare-and-exchange.
+In the SPSC ring the slots themselves say who may use them (FastForward: Giacomoni, Moseley and Vachharajani, PPoPP
+2008). A record's last eight bytes are never zero, since `kind` is among them and never is, so zero there means empty.
+The producer stores them last, with release; the consumer waits on them and stores zero when it is done. Neither side
+reads the other's counter, so a hand-over moves one cache line where a ring of head and tail moves two. The MPMC ring
+is Vyukov's bounded queue (2011): a slot's turn says whose it is, producers and consumers claim by compare-and-exchange.
 
 Nothing is ever overwritten: a push into a full ring is refused and counted. A process that dies between claiming and
 publishing an MPMC slot holds that slot, and the ring stops there: give each producer an SPSC ring where that matters.
@@ -30,7 +31,6 @@ from nanotick.core.arena import Arena, Region
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import (
     compare_exchange,
-    copy_bytes,
     fetch_add,
     load_acquire,
     load_i64,
@@ -51,19 +51,17 @@ RING = np.dtype(
         ("kind", "<i8"),  # SPSC or MPMC
         ("fixed_pad", "<i8", (5,)),
         ("tail", "<i8"),  # records ever pushed
-        ("seen_head", "<i8"),
         ("refused", "<i8"),  # pushes into a full ring
-        ("most_waiting", "<i8"),  # SPSC: most records waiting that the producer has seen
-        ("producer_pad", "<i8", (4,)),
+        ("producer_pad", "<i8", (6,)),
         ("head", "<i8"),  # records ever popped
-        ("seen_tail", "<i8"),
-        ("consumer_pad", "<i8", (6,)),
+        ("consumer_pad", "<i8", (7,)),
     ]
 )
 assert RING.itemsize == 192
 ring_at = record_at(RING, "Ring")
 _TAIL, _HEAD, _REFUSED = (int(RING.fields[name][1]) for name in ("tail", "head", "refused"))  # type: ignore[index]
 _TURN = RECORD_SIZE  # offset of an MPMC slot's turn
+_LAST = RECORD_SIZE - 8  # offset of the word that is zero in an empty SPSC slot
 
 
 @kernel
@@ -74,35 +72,37 @@ def _copy_record(target: int, source: int) -> None:
 
 @kernel
 def spsc_claim(ring_address: int) -> int:
-    """Address of the slot to write next, or 0 when the ring is full. One producer; finish with `spsc_publish`."""
+    """Address of the slot to write next, or 0 when the ring is full. One producer.
+
+    Write the first 56 bytes there and finish with `spsc_publish`, which writes the last eight.
+    """
     ring = ring_at(ring_address)
-    tail = ring.tail
-    if tail - ring.seen_head > ring.mask:
-        head = load_acquire(ring_address + _HEAD)
-        ring.seen_head = head
-        waiting = tail - head
-        if waiting > ring.most_waiting:
-            ring.most_waiting = waiting
-        if waiting > ring.mask:
-            ring.refused += 1
-            return 0
-    return ring_address + ring.slots_offset + (tail & ring.mask) * RECORD_SIZE
+    slot = ring_address + ring.slots_offset + (ring.tail & ring.mask) * RECORD_SIZE
+    if load_acquire(slot + _LAST) != 0:
+        ring.refused += 1
+        return 0
+    return slot
 
 
 @kernel
-def spsc_publish(ring_address: int) -> None:
-    """Hand the slot last claimed to the consumer."""
+def spsc_publish(ring_address: int, slot: int, last_word: int) -> None:
+    """Hand the claimed slot to the consumer; `last_word` (instrument, venue, kind, side, flags) is not zero."""
+    store_release(slot + _LAST, last_word)
     store_release(ring_address + _TAIL, ring_at(ring_address).tail + 1)
 
 
 @kernel
 def spsc_push(ring_address: int, record_address: int) -> bool:
-    """Push a copy of a record; False when the ring is full."""
+    """Push a copy of a record; False when the ring is full, or the record is none (its last eight bytes are zero)."""
+    last_word = load_i64(record_address + _LAST)
+    if last_word == 0:
+        return False
     slot = spsc_claim(ring_address)
     if slot == 0:
         return False
-    _copy_record(slot, record_address)
-    spsc_publish(ring_address)
+    for k in range(7):
+        store_i64(slot + 8 * k, load_i64(record_address + 8 * k))
+    spsc_publish(ring_address, slot, last_word)
     return True
 
 
@@ -110,17 +110,14 @@ def spsc_push(ring_address: int, record_address: int) -> bool:
 def spsc_peek(ring_address: int) -> int:
     """Address of the oldest record, or 0 when the ring is empty. One consumer; finish with `spsc_release`."""
     ring = ring_at(ring_address)
-    head = ring.head
-    if head == ring.seen_tail:
-        ring.seen_tail = load_acquire(ring_address + _TAIL)
-        if head == ring.seen_tail:
-            return 0
-    return ring_address + ring.slots_offset + (head & ring.mask) * RECORD_SIZE
+    slot = ring_address + ring.slots_offset + (ring.head & ring.mask) * RECORD_SIZE
+    return slot if load_acquire(slot + _LAST) != 0 else 0
 
 
 @kernel
-def spsc_release(ring_address: int) -> None:
+def spsc_release(ring_address: int, slot: int) -> None:
     """Give the slot last peeked at back to the producer."""
+    store_release(slot + _LAST, 0)
     store_release(ring_address + _HEAD, ring_at(ring_address).head + 1)
 
 
@@ -131,25 +128,24 @@ def spsc_pop(ring_address: int, out_address: int) -> bool:
     if slot == 0:
         return False
     _copy_record(out_address, slot)
-    spsc_release(ring_address)
+    spsc_release(ring_address, slot)
     return True
 
 
 @kernel
 def spsc_pop_batch(ring_address: int, out_address: int, limit: int) -> int:
-    """Pop up to `limit` records to consecutive places, with one look at the tail and one release; gives how many."""
+    """Pop up to `limit` records to consecutive places; gives how many."""
     ring = ring_at(ring_address)
-    head = ring.head
-    tail = load_acquire(ring_address + _TAIL)
-    ring.seen_tail = tail
-    count = min(limit, tail - head)
-    first = head & ring.mask
-    slots = ring_address + ring.slots_offset
-    straight = min(count, ring.mask + 1 - first)
-    copy_bytes(out_address, slots + first * RECORD_SIZE, straight * RECORD_SIZE)
-    copy_bytes(out_address + straight * RECORD_SIZE, slots, (count - straight) * RECORD_SIZE)
-    store_release(ring_address + _HEAD, head + count)
-    return count
+    head, mask, slots = ring.head, ring.mask, ring_address + ring.slots_offset
+    for i in range(limit):
+        slot = slots + ((head + i) & mask) * RECORD_SIZE
+        if load_acquire(slot + _LAST) == 0:
+            store_release(ring_address + _HEAD, head + i)
+            return i
+        _copy_record(out_address + i * RECORD_SIZE, slot)
+        store_release(slot + _LAST, 0)
+    store_release(ring_address + _HEAD, head + limit)
+    return limit
 
 
 @kernel
@@ -281,10 +277,18 @@ class Ring:
         return max(0, int(tail - load_acquire(self.address + _HEAD)))
 
     def push(self, records: npt.NDArray[Any]) -> int:
-        """Push the records of a contiguous array of 64-byte records; gives how many went in."""
+        """Push the records of a contiguous array of 64-byte records; gives how many went in.
+
+        Raises
+        ------
+        ValueError
+            The records are not of 64 bytes, or the last eight of one are zero (its kind is none).
+        """
         data = np.ascontiguousarray(records).reshape(-1)
         if data.dtype.itemsize != RECORD_SIZE:
             raise ValueError(f"a ring holds records of {RECORD_SIZE} bytes, found {data.dtype.itemsize}")
+        if not data.view(np.int64).reshape(-1, RECORD_SIZE // 8)[:, -1].all():
+            raise ValueError("a record without a kind: its last eight bytes are zero")
         return int(push_records(self.address, int(data.ctypes.data), len(data)))
 
     def pop(self, limit: int = 4096) -> npt.NDArray[Any]:
@@ -293,11 +297,6 @@ class Ring:
         return out[: int(pop_records(self.address, int(out.ctypes.data), limit))]
 
     def statistics(self) -> dict[str, int]:
-        """Counters: records pushed and popped, pushes refused, most ever waiting (SPSC, seen by the producer)."""
+        """Counters: records pushed and popped, pushes refused by a full ring."""
         state = self._state
-        return {
-            "pushed": int(state.tail),
-            "popped": int(state.head),
-            "refused": int(state.refused),
-            "most_waiting": int(state.most_waiting),
-        }
+        return {"pushed": int(state.tail), "popped": int(state.head), "refused": int(state.refused)}
