@@ -266,9 +266,10 @@ class Reference:
                     o.traded += qty
                     reached = int(-o.front) // self.options.lot * self.options.lot if o.front < 0 else 0
                 elif self.ahead(o) == 0:
-                    reached = left
+                    reached = left // self.options.lot * self.options.lot
                 if reached > 0:
-                    wanted = o.leaves if self.options.whole else min(reached, left, o.leaves)
+                    lot = self.options.lot
+                    wanted = o.leaves if self.options.whole else min(reached, -(-left // lot) * lot, o.leaves)
                     if wanted:
                         filled = self.fill(o, now, o.price, wanted, FillReason.QUEUE_REACHED, True)
                         used += filled

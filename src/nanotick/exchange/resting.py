@@ -114,11 +114,11 @@ def traded(venue: int, market_address: int, aggressor: int, price: int, qty: int
             queue_traded(venue, profile.queue_address, own, qty, left)
             reached = reached_qty(own, lot)
         elif at_price == AT_PRICE_FIRST and order.ahead == 0:
-            reached = left
+            reached = left // lot * lot
         if reached > 0:
             wanted = order.leaves
-            if whole == 0:
-                wanted = min(min(reached, left), order.leaves)
+            if whole == 0:  # parts of a lot left over from earlier trades may complete one now
+                wanted = min(min(reached, (left + lot - 1) // lot * lot), order.leaves)
             if wanted > 0:
                 filled = fill(venue, slot, now, order.price, wanted, _QUEUE_REACHED, 1)
                 used += filled
