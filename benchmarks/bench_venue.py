@@ -37,7 +37,9 @@ def _command(kind: Kind, ident: int = 0, side: int = 0, price: int = 0) -> np.nd
 
 def _venue() -> ReplayVenue:
     instrument = Instrument("BENCH", price_decimals=1, qty_decimals=3, tick_size="0.1", lot_size="0.001")
-    return ReplayVenue(Arena(4 << 30), InstrumentTable([instrument]), VenueConfig(queue="power_prob3"), max_orders=1 << 14)
+    return ReplayVenue(
+        Arena(4 << 30), InstrumentTable([instrument]), VenueConfig(queue="power_prob3"), max_orders=1 << 14
+    )
 
 
 def _replay(venue: ReplayVenue, orders: int) -> int:

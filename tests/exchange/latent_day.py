@@ -2,17 +2,13 @@
 
 import hashlib
 import random
-import sys
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
-from records_of import command, event, venue
 
 from nanotick.core.instruments import Instrument
 from nanotick.core.records import Kind
 from nanotick.exchange import FeeModel, Fees, Impact, ImpactModel, Latency, LatencyModel, QueueModel, VenueConfig
+from tests.exchange.records_of import command, event, venue
 
 
 class ShareQueue(QueueModel):

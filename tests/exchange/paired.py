@@ -2,13 +2,12 @@
 
 from fractions import Fraction
 
-from records_of import command, event, venue
-from reference import Options, Own, Reference
-
 from nanotick.core.instruments import Instrument
 from nanotick.core.records import Flag, Kind, OrderType, TimeInForce, TradingStatus
 from nanotick.exchange import Fees, VenueConfig
 from nanotick.exchange.queue import QUEUE_NAMES
+from tests.exchange.records_of import command, event, venue
+from tests.exchange.reference import Options, Own, Reference
 
 SECOND = 1_000_000_000
 LOT = 2

@@ -478,7 +478,9 @@ class Reference:
         o = self.own.get(ident)
         if o is None or o.state == "gone":
             nobody = o or Own(ident, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-            self.reports.append((int(Kind.CANCEL_REJECTED), now, nobody.id, 0, 0, 0, int(RejectReason.UNKNOWN_ORDER), 0, 0))
+            self.reports.append(
+                (int(Kind.CANCEL_REJECTED), now, nobody.id, 0, 0, 0, int(RejectReason.UNKNOWN_ORDER), 0, 0)
+            )
             return
         self.end(o, now, Kind.CANCELLED, CancelReason.USER)
 

@@ -1,21 +1,18 @@
 """Fees exact and against us, impact in whole ticks and never in our favour."""
 
 import math
-import sys
+from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent))
-from latent_day import BeyondTheBest, MinimumFee
-from records_of import command, event, fills, level, trade, venue
-
 from nanotick.core.instruments import Contract, Instrument
 from nanotick.core.records import FillReason, Kind
 from nanotick.exchange import ConfigError, Fees, Impact, VenueConfig
+from tests.exchange.latent_day import BeyondTheBest, MinimumFee
+from tests.exchange.records_of import command, event, fills, level, trade, venue
 
 DAY = 86_400_000_000_000
 
@@ -61,15 +58,9 @@ def test_inverse_contract_pays_in_the_base_currency():
     instrument = Instrument(
         "BTCUSD", price_decimals=1, qty_decimals=0, tick_size="0.5", multiplier="100", contract=Contract.INVERSE
     )
-    # ten contracts of 100 USD at 50,000.0: 0.02 BTC; at the value scale of one decimal that is 0.2 units, rounded down
-    coarse = venue(VenueConfig(fees=Fees(taker_rate="0.0005")), [instrument])
-    assert taken(coarse, 500_000, 10) == 0
-    fine = Instrument(
-        "BTCUSD", price_decimals=1, qty_decimals=7, tick_size="0.5", lot_size="1", multiplier="100",
-        contract=Contract.INVERSE,
-    )  # fmt: skip
-    place = venue(VenueConfig(fees=Fees(taker_rate="0.0005")), [fine])
-    assert taken(place, 500_000, 10 * 10**7) == 1_000  # 0.02 BTC * 0.0005 = 0.00001 at eight decimals
+    place = venue(VenueConfig(fees=Fees(taker_rate="0.0005", taker_per_unit="0.00000001")), [instrument])
+    # ten contracts of 100 USD at 50,000: 0.02 BTC; half a thousandth of it, and ten satoshi
+    assert instrument.value_decimal(taken(place, 500_000, 10)) == Decimal("0.0000101")
 
 
 def test_tiers_follow_the_volume_of_their_window():
@@ -125,7 +116,9 @@ def market(place, ident, qty, ts, side=1):
     return [price for _, price, *_ in fills(place.reports())]
 
 
-@pytest.mark.parametrize(("model", "qty", "ticks"), [("linear", 20, 4), ("linear", 11, 3), ("sqrt", 40, 4), ("none", 20, 0)])
+@pytest.mark.parametrize(
+    ("model", "qty", "ticks"), [("linear", 20, 4), ("linear", 11, 3), ("sqrt", 40, 4), ("none", 20, 0)]
+)
 def test_temporary_impact_worsens_taking_fills_in_whole_ticks(model, qty, ticks):
     place = venue(VenueConfig(impact=Impact(model, temporary=2.0)))
     book(place)

@@ -1,16 +1,9 @@
 """Latency: measured rows, distributions, no overtaking on any of the three paths, full queues, a model of one's own."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from latent_day import SawtoothLatency
-from records_of import command, event, level, told, venue
 
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.kernel import python_body
@@ -18,6 +11,8 @@ from nanotick.core.records import Kind
 from nanotick.exchange import NEVER, ConfigError, Latency, VenueConfig, VenueStatus
 from nanotick.exchange.draws import GAMMA_NUMBERS, gamma, normal, uniform
 from nanotick.exchange.latency import PATH_ENTRY, PATH_RESPONSE, latency_rows
+from tests.exchange.latent_day import SawtoothLatency
+from tests.exchange.records_of import command, event, level, told, venue
 
 ROWS = np.array([[1_000, 1_100, 1_250], [2_000, 2_400, 2_500], [3_000, 0, 3_900], [4_000, 4_200, 4_210]])
 
@@ -54,7 +49,9 @@ def test_overloaded_venue_refuses_unprocessed_and_says_so_after_the_round_trip()
     assert reports["ts_recv"].tolist() == [2_500 + 700, 3_500 + 555]
 
 
-@given(st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 900)), min_size=2, max_size=20), st.integers(-10, 25_000))
+@given(
+    st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 900)), min_size=2, max_size=20), st.integers(-10, 25_000)
+)
 def test_interpolation_agrees_with_numpy(steps, ts):
     sent = np.cumsum([1 + gap for gap, _ in steps])
     delays = np.array([delay for _, delay in steps])

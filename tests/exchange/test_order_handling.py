@@ -1,13 +1,7 @@
-"""What becomes of one order: taking, resting, stops, amendments, halts, auctions, snapshots; the reason is always said."""
-
-import sys
-from pathlib import Path
+"""What becomes of one order: taking, resting, stops, amendments, halts, auctions, snapshots; and why."""
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from records_of import command, event, fills, level, told, trade, venue
 
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import (
@@ -22,6 +16,7 @@ from nanotick.core.records import (
     TradingStatus,
 )
 from nanotick.exchange import ConfigError, VenueConfig, VenueStatus, venue_config
+from tests.exchange.records_of import command, event, fills, level, told, trade, venue
 
 TOOK = FillReason.TOOK_LIQUIDITY
 
@@ -58,7 +53,9 @@ def test_marketable_orders_walk_the_display_and_never_beyond_it():
 def test_nothing_fills_on_an_empty_side():
     place = venue()
     place.events(level(1, 1, 99, 10))
-    assert told(new(place, 1, 1, 0, 5, order_type=OrderType.MARKET))[1:] == [("CANCELLED", 0, 5, CancelReason.NO_LIQUIDITY)]
+    assert told(new(place, 1, 1, 0, 5, order_type=OrderType.MARKET))[1:] == [
+        ("CANCELLED", 0, 5, CancelReason.NO_LIQUIDITY)
+    ]
     assert told(new(place, 2, 1, 200, 5, tif=TimeInForce.IOC))[1:] == [("CANCELLED", 200, 5, CancelReason.IOC_REST)]
     assert told(new(place, 3, 1, 200, 5, tif=TimeInForce.FOK))[1:] == [("CANCELLED", 200, 5, CancelReason.FOK_UNFILLED)]
 
@@ -119,7 +116,9 @@ def test_impossible_orders_are_rejected(fields, reason):
 
 
 def test_instrument_rules_are_the_venues():
-    instrument = Instrument("X", price_decimals=0, tick_size="5", lot_size="2", min_qty="4", max_qty="8", min_notional="500")
+    instrument = Instrument(
+        "X", price_decimals=0, tick_size="5", lot_size="2", min_qty="4", max_qty="8", min_notional="500"
+    )
     place = venue(None, [instrument])
     for ident, (price, qty, reason) in enumerate(
         [(101, 4, RejectReason.INVALID_PRICE), (100, 5, RejectReason.INVALID_QUANTITY),

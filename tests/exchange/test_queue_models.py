@@ -1,20 +1,16 @@
 """Queue models: the documented formulas by hand, the double-count guard, and a model of one's own."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from latent_day import ShareQueue
-from records_of import command, event, fills, level, trade, venue
 
 from nanotick.core.instruments import Instrument
 from nanotick.core.kernel import python_body
 from nanotick.core.records import FillReason, Kind
 from nanotick.exchange import QueueModel, VenueConfig
 from nanotick.exchange.queue import QueueKind, behind_probability, estimated_front
+from tests.exchange.latent_day import ShareQueue
+from tests.exchange.records_of import command, event, fills, level, trade, venue
 
 FRONT, BACK = 30.0, 70.0
 

@@ -3,21 +3,17 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-import latent_day
-
 from nanotick.core.records import Kind
+from tests.exchange import latent_day
 
 
 def _digests_of_a_process(**environment):
     path = os.pathsep.join(p for p in sys.path if p)
     result = subprocess.run(
-        [sys.executable, str(HERE / "latent_day.py")],
+        [sys.executable, "-m", "tests.exchange.latent_day"],
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,

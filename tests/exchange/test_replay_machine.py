@@ -1,18 +1,14 @@
 """The replay exchange against its plain reference: any events, any orders, the same reports, and nothing lost."""
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-sys.path.insert(0, str(Path(__file__).parent))
-from paired import QUEUES, Pair
-
 from nanotick.core.records import Kind, TradingStatus
+from tests.exchange.paired import QUEUES, Pair
 
 SIDES = st.sampled_from([1, -1])
 QTYS = st.integers(1, 30)
@@ -133,8 +129,8 @@ def random_day(seed, by_order, exact, steps, pair=None):
     """A market that wanders around 100 with orders of ours in it; returns the pair and what was sent."""
     rng = random.Random(seed)
     if pair is None:
-        pair = Pair(exact, rng.choice(QUEUES), rng.choice([0.5, 1.0, 2.0, 3.0]), *(rng.random() < 0.4 for _ in range(6)),
-                    rng.choice([-1, 45]))  # fmt: skip
+        switches = [rng.random() < 0.4 for _ in range(6)]
+        pair = Pair(exact, rng.choice(QUEUES), rng.choice([0.5, 1.0, 2.0, 3.0]), *switches, rng.choice([-1, 45]))
     middle, ident = 100, 0
     for _ in range(steps):
         pick = rng.random()
@@ -154,7 +150,9 @@ def random_day(seed, by_order, exact, steps, pair=None):
                     pair.less(rng.choice(LESS), other, rng.randint(1, 20))
                 else:
                     near = middle - orders[other][0] * rng.randint(1, 3)
-                    pair.change(rng.choice([Kind.MODIFY, Kind.REPLACE]), other, rng.choice([0, near]), rng.randint(1, 20))
+                    pair.change(
+                        rng.choice([Kind.MODIFY, Kind.REPLACE]), other, rng.choice([0, near]), rng.randint(1, 20)
+                    )
         elif pick < 0.62:
             pair.trade(rng.choice([side, side, 0]), middle + side * rng.choice([0, 1, 1, 1, 2]), rng.randint(1, 20),
                        rng.random() < 0.1)  # fmt: skip

@@ -11,7 +11,6 @@ from nanotick.exchange.config import Latency as Latency
 from nanotick.exchange.config import VenueConfig as VenueConfig
 from nanotick.exchange.config import venue_config as venue_config
 from nanotick.exchange.fees import FeeModel as FeeModel
-from nanotick.exchange.fees import fill_value as fill_value
 from nanotick.exchange.impact import ImpactModel as ImpactModel
 from nanotick.exchange.latency import LatencyModel as LatencyModel
 from nanotick.exchange.queue import QueueModel as QueueModel

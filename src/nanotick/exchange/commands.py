@@ -18,9 +18,9 @@ from nanotick.core.records import (
     TimeInForce,
     command_at,
 )
+from nanotick.core.value import trade_value
 from nanotick.exchange.depletion import best_available
 from nanotick.exchange.expiry import expiry_of
-from nanotick.exchange.fees import fill_value
 from nanotick.exchange.matching import finish, reducible_qty, work
 from nanotick.exchange.records import (
     ALL_INSTRUMENTS,
@@ -84,7 +84,7 @@ def qty_fault(instrument_address: int, price: int, qty: int, limited: bool) -> i
     if (
         limited
         and instrument.min_notional != 0
-        and fill_value(instrument_address, price, qty) < instrument.min_notional
+        and trade_value(instrument_address, price, qty) < instrument.min_notional
     ):
         return _BAD_QTY
     return 0

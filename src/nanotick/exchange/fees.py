@@ -16,9 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from nanotick.core.instruments import Contract, instrument_at
+from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2, mul_div, record_at
+from nanotick.core.value import trade_value
 from nanotick.exchange.custom import VenueModel
 from nanotick.exchange.records import change_at
 
@@ -28,7 +29,6 @@ VOLUME_UNIT = 1_000_000  # volumes are integers of 1e-6 of the currency
 MAX_TIERS = 16
 MAX_DAYS = 64
 _DAY = 86_400_000_000_000
-_INVERSE = int(Contract.INVERSE)
 
 
 class FeeKind(IntEnum):
@@ -93,19 +93,6 @@ def power_of_ten(n: int) -> int:
 
 
 @kernel
-def fill_value(instrument_address: int, price: int, qty: int) -> int:
-    """Value of a fill in value units (linear: exact; inverse: rounded down)."""
-    instrument = instrument_at(instrument_address)
-    if instrument.contract == _INVERSE:
-        if price <= 0:
-            return 0
-        # face value of all contracts, then the price's own scale: both divisions exact but the last
-        face = mul_div(qty, instrument.multiplier, power_of_ten(instrument.qty_decimals))
-        return mul_div(face, power_of_ten(instrument.price_decimals), price)
-    return price * qty * instrument.multiplier
-
-
-@kernel
 def _roll(fees_address: int, day: int) -> None:
     """Forget the days that left the window."""
     fees = fees_at(fees_address)
@@ -124,9 +111,7 @@ def fill_fee(fees_address: int, instrument_address: int, ts: int, side: int, mak
     """Fee of a fill in value units, and the fill's part in the volume of the tiers."""
     fees = fees_at(fees_address)
     instrument = instrument_at(instrument_address)
-    value = fill_value(instrument_address, price, qty)
-    if value < 0:
-        value = -value
+    value = trade_value(instrument_address, price, qty)
     if fees.kind == _CUSTOM:
         change = change_at(fees.change_address)
         change.self_address = fees.self_address
@@ -163,7 +148,7 @@ def fill_fee(fees_address: int, instrument_address: int, ts: int, side: int, mak
     # each part rounded up by dividing its negative down
     fee = -mul_div(-value, rate, RATE_UNIT)
     if unit != 0:
-        fee -= mul_div(-qty, unit * power_of_ten(instrument.price_decimals), AMOUNT_UNIT)
+        fee -= mul_div(-qty, unit * (instrument.value_unit // power_of_ten(instrument.qty_decimals)), AMOUNT_UNIT)
     if flat != 0:
         fee -= mul_div(-flat, instrument.value_unit, AMOUNT_UNIT)
     return fee

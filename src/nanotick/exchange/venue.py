@@ -14,10 +14,10 @@ from nanotick.core.arena import Arena, Region
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import COMMAND, EVENT, RECORD_SIZE
 from nanotick.exchange import records
-from nanotick.exchange.config import CROSS_NAMES, Fees, Impact, Latency, VenueConfig, check_name, scaled
+from nanotick.exchange.config import CROSS_NAMES, ConfigError, Fees, Impact, Latency, VenueConfig, check_name, scaled
 from nanotick.exchange.custom import VenueModel, compile_model
 from nanotick.exchange.draws import mix64
-from nanotick.exchange.fees import AMOUNT_UNIT, FEES, FeeKind, FeeModel
+from nanotick.exchange.fees import FEES, FeeKind, FeeModel
 from nanotick.exchange.impact import IMPACT, IMPACT_NAMES, ImpactKind, ImpactModel
 from nanotick.exchange.latency import (
     LATENCY_NAMES,
@@ -228,10 +228,11 @@ class ReplayVenue:
             ("taker_flat", "taker_flat"),
         ):
             row[field] = scaled(f"fees.{source}", getattr(fees, source))
+        largest = max(abs(int(row["maker_unit"])), abs(int(row["taker_unit"])))
         for item in self._table:
-            if max(abs(int(row["maker_unit"])), abs(int(row["taker_unit"]))) * 10**item.price_decimals > _INT64_MAX:
-                raise ValueError(f"fees per unit are too large for the price scale of {item.symbol}@{item.venue}")
-        assert AMOUNT_UNIT == 10**9
+            places = item.value_decimals - item.qty_decimals
+            if largest and (places < 0 or largest * 10**places > _INT64_MAX):
+                raise ConfigError(f"fees per unit do not fit the value scale of {item.symbol}@{item.venue}")
         row["tiers"], row["days"] = len(fees.tiers), fees.tier_days
         for i, (volume, maker, taker) in enumerate(fees.tiers):
             row["tier_volume"][i] = scaled("fees.tiers volume", volume, 6)
