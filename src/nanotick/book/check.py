@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from nanotick.book.ladder import cell_below, cell_rank, find_cell, highest_cell, tick_of
-from nanotick.book.order_index import index_find
+from nanotick.book.order_index import id_entry, index_find
 from nanotick.book.queue_position import FENWICK_BYTES, fenwick_at, queue_at
 from nanotick.book.records import (
     BOOK,
@@ -75,7 +75,7 @@ def _check_queue(store: int, owner: int, cell: int) -> int:
             return _QUEUE_LINKS
         if order.level != cell or order.owner != owner or order.qty <= 0:
             return _ORDER_OWNER
-        if index_find(store, owner >> 1, order.id) != slot:
+        if index_find(store, owner >> 1, order.id, id_entry(store, order.id)) != slot:
             return _ORDER_ID
         total += order.qty
         count += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 from nanotick.book.depth import crossed, in_book
 from nanotick.book.grid import grid_cell
 from nanotick.book.ladder import cell_rank, level_appears, level_vanishes
-from nanotick.book.order_index import index_find, index_insert, index_remove
+from nanotick.book.order_index import id_entry, index_changes, index_find, index_insert, index_remove
 from nanotick.book.queue_position import queue_append, queue_change, queue_drop
 from nanotick.book.records import (
     BAD_VALUE,
@@ -26,6 +26,8 @@ from nanotick.book.records import (
     store_at,
 )
 from nanotick.core.kernel import kernel
+
+ALL = (1 << 62) + 1  # more than can rest: `take_qty` removes the order
 
 
 @kernel
@@ -124,11 +126,11 @@ def unlink_order(store: int, slot: int, ts: int) -> int:
 
 
 @kernel
-def remove_order(store: int, slot: int, ts: int) -> int:
-    """Unlink an order, forget its id, free its slot."""
+def remove_order(store: int, slot: int, ts: int, entry: int) -> int:
+    """Unlink an order, forget its id (whose `id_entry` this is), free its slot."""
     root = store_at(store)
     order = order_at(root.orders_address, slot)
-    index_remove(store, order.owner >> 1, order.id, slot)
+    index_remove(store, order.owner >> 1, order.id, slot, entry)
     change = unlink_order(store, slot, ts)
     free_order(store, slot)
     return change
@@ -152,29 +154,15 @@ def shrink_order(store: int, slot: int, qty: int, ts: int) -> int:
 
 
 # --- the book's verbs -----------------------------------------------------------------------------------------------
+# `entry` is the id's `id_entry`: whoever looks ahead in a stream has it already
 
 
 @kernel
-def order_find(store: int, instrument: int, ident: int) -> int:
-    """Slot of a resting order, or -1."""
-    slot = index_find(store, instrument, ident)
-    return slot if slot != 0 else -1
-
-
-@kernel
-def order_add(store: int, instrument: int, ident: int, side: int, price: int, qty: int, ts: int) -> int:
-    """Rest a new order at the back of its level's queue."""
-    if not in_book(store, instrument) or (side != 1 and side != -1) or qty <= 0 or qty > MAX_PRICE:
-        return BAD_VALUE
-    if index_find(store, instrument, ident) != 0:
-        return BAD_VALUE
-    return place_order(store, 2 * instrument + ((1 - side) >> 1), ident, side * price, qty, ts)
-
-
-@kernel
-def place_order(store: int, owner: int, ident: int, rank: int, qty: int, ts: int) -> int:
-    """`order_add` for an id known to be new."""
+def place_order(store: int, owner: int, ident: int, rank: int, qty: int, ts: int, entry: int) -> int:
+    """Rest a new order of a valid owner at the back of its level's queue."""
     root = store_at(store)
+    if qty <= 0 or qty > MAX_PRICE or index_find(store, owner >> 1, ident, entry) != 0:
+        return BAD_VALUE
     cell = grid_cell(store, owner, rank)
     if cell <= 0:
         return -cell
@@ -184,26 +172,16 @@ def place_order(store: int, owner: int, ident: int, rank: int, qty: int, ts: int
     slot = take_order(store)
     if slot == 0:
         return FULL
-    if not index_insert(store, owner >> 1, ident, slot):
-        order_at(root.orders_address, slot).next = root.order_free
-        root.order_free = slot
+    if not index_insert(store, owner >> 1, ident, slot, entry):
+        free_order(store, slot)
         return FULL
     return crossed(store, owner >> 1, link_order(store, slot, cell, owner, ident, qty, ts))
 
 
 @kernel
-def order_delete(store: int, instrument: int, ident: int, ts: int) -> int:
-    """Remove an order."""
-    slot = index_find(store, instrument, ident)
-    if slot == 0:
-        return UNKNOWN_ORDER
-    return remove_order(store, slot, ts)
-
-
-@kernel
-def order_reduce(store: int, instrument: int, ident: int, qty: int, ts: int) -> int:
-    """Take quantity off an order; all of it (or more, which is also flagged as a bad value) removes it."""
-    slot = index_find(store, instrument, ident)
+def take_qty(store: int, instrument: int, ident: int, qty: int, ts: int, entry: int) -> int:
+    """Take quantity off an order, all of it if there is no more."""
+    slot = index_find(store, instrument, ident, entry)
     if slot == 0:
         return UNKNOWN_ORDER
     if qty <= 0:
@@ -211,10 +189,70 @@ def order_reduce(store: int, instrument: int, ident: int, qty: int, ts: int) -> 
     resting = order_at(store_at(store).orders_address, slot).qty
     if qty < resting:
         return shrink_order(store, slot, qty, ts)
-    change = remove_order(store, slot, ts)
+    change = remove_order(store, slot, ts, entry)
     if qty > resting:
         return change | BAD_VALUE
     return change
+
+
+@kernel
+def swap_order(
+    store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int, entry: int
+) -> int:
+    """An order leaves, a new id of the same side joins the back of a queue in its slot."""
+    slot = index_find(store, instrument, old, entry)
+    if slot == 0:
+        return UNKNOWN_ORDER
+    new_entry = id_entry(store, new)
+    if qty <= 0 or qty > MAX_PRICE or (new != old and index_find(store, instrument, new, new_entry) != 0):
+        return BAD_VALUE
+    root = store_at(store)
+    owner = order_at(root.orders_address, slot).owner
+    rank = price if owner & 1 == 0 else -price
+    cell = grid_cell(store, owner, rank)
+    if cell <= 0:
+        return -cell
+    level = cell_at(root.cells_address, cell)
+    if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
+        return BAD_VALUE
+    if new != old:
+        changes = index_changes(store)
+        index_remove(store, instrument, old, slot, entry)
+        if changes != index_changes(store):
+            new_entry = id_entry(store, new)
+    change = unlink_order(store, slot, ts)
+    if new != old and not index_insert(store, instrument, new, slot, new_entry):
+        free_order(store, slot)
+        return change | FULL
+    return crossed(store, instrument, change | link_order(store, slot, cell, owner, new, qty, ts))
+
+
+@kernel
+def order_find(store: int, instrument: int, ident: int) -> int:
+    """Slot of a resting order, or -1."""
+    slot = index_find(store, instrument, ident, id_entry(store, ident))
+    return slot if slot != 0 else -1
+
+
+@kernel
+def order_add(store: int, instrument: int, ident: int, side: int, price: int, qty: int, ts: int) -> int:
+    """Rest a new order at the back of its level's queue."""
+    if not in_book(store, instrument) or (side != 1 and side != -1):
+        return BAD_VALUE
+    owner = 2 * instrument + ((1 - side) >> 1)
+    return place_order(store, owner, ident, side * price, qty, ts, id_entry(store, ident))
+
+
+@kernel
+def order_delete(store: int, instrument: int, ident: int, ts: int) -> int:
+    """Remove an order."""
+    return take_qty(store, instrument, ident, ALL, ts, id_entry(store, ident)) & ~BAD_VALUE
+
+
+@kernel
+def order_reduce(store: int, instrument: int, ident: int, qty: int, ts: int) -> int:
+    """Take quantity off an order; all of it (or more, which is also flagged as a bad value) removes it."""
+    return take_qty(store, instrument, ident, qty, ts, id_entry(store, ident))
 
 
 @kernel
@@ -226,7 +264,7 @@ def order_execute(store: int, instrument: int, ident: int, qty: int, ts: int) ->
 @kernel
 def order_modify(store: int, instrument: int, ident: int, price: int, qty: int, ts: int) -> int:
     """Give an order a new price and total quantity. Same price and no more quantity keeps its place in the queue."""
-    slot = index_find(store, instrument, ident)
+    slot = index_find(store, instrument, ident, id_entry(store, ident))
     if slot == 0:
         return UNKNOWN_ORDER
     if qty <= 0 or qty > MAX_PRICE:
@@ -252,26 +290,7 @@ def order_modify(store: int, instrument: int, ident: int, price: int, qty: int, 
 @kernel
 def order_replace(store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int) -> int:
     """An order leaves, another id of the same side joins the back of a queue."""
-    slot = index_find(store, instrument, old)
-    if slot == 0:
-        return UNKNOWN_ORDER
-    if qty <= 0 or qty > MAX_PRICE or (new != old and index_find(store, instrument, new) != 0):
-        return BAD_VALUE
-    root = store_at(store)
-    owner = order_at(root.orders_address, slot).owner
-    rank = price if owner & 1 == 0 else -price
-    cell = grid_cell(store, owner, rank)
-    if cell <= 0:
-        return -cell
-    level = cell_at(root.cells_address, cell)
-    if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
-        return BAD_VALUE
-    index_remove(store, instrument, old, slot)
-    change = unlink_order(store, slot, ts)
-    if not index_insert(store, instrument, new, slot):
-        free_order(store, slot)
-        return change | FULL
-    return crossed(store, instrument, change | link_order(store, slot, cell, owner, new, qty, ts))
+    return swap_order(store, instrument, old, new, price, qty, ts, id_entry(store, old))
 
 
 # --- what an order is -----------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ INDEX = np.dtype(
         ("page_free", "<i8"),
         ("page_capacity", "<i8"),
         ("pages_made", "<i8"),
+        ("changes", "<i8"),  # pages made and freed: an `id_entry` is good while this stands still
         ("highest_hashed", "<i8"),  # no id in the hash table is above it
     ]
 )
@@ -176,12 +177,6 @@ def find_page(index: int, number: int) -> int:
 
 
 @kernel
-def entry_address(index: int, page: int, ident: int) -> int:
-    """Address of the 4-byte slot of an id in its page."""
-    return index_at(index).slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
-
-
-@kernel
 def _hash_order(index: int, ident: int, instrument: int, slot: int) -> bool:
     root = index_at(index)
     if not table_insert(root.orders_address, ident, instrument, slot):
@@ -215,6 +210,7 @@ def _make_page(index: int, number: int) -> int:
         record.spilled = 1
     record.born = root.pages_made & 0x7FFFFFFF
     root.pages_made += 1
+    root.changes += 1
     return page
 
 
@@ -264,24 +260,49 @@ def _retire_page(store: int, page: int) -> None:
     record.spilled = 0
     record.born = root.page_free
     root.page_free = page
+    root.changes += 1
 
 
 # --- what the book uses ---------------------------------------------------------------------------------------------
 
 
 @kernel
-def index_find(store: int, instrument: int, ident: int) -> int:
-    """Slot of an order, or 0."""
+def id_entry(store: int, ident: int) -> int:
+    """Address of an id's 4-byte place in its page; in page 0, which stays empty, when its range has none.
+
+    Good as long as `index_changes` stands still.
+    """
+    root = index_at(store_at(store).index_address)
+    place = table_find(root.numbers_address, ident >> PAGE_BITS, 0)
+    page = 0
+    if place >= 0:
+        page = entry_at(table_at(root.numbers_address).entries_address, place).value
+    return root.slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
+
+
+@kernel
+def index_changes(store: int) -> int:
+    """Counts pages made and freed; an `id_entry` is good as long as it stands still."""
+    return index_at(store_at(store).index_address).changes
+
+
+@kernel
+def page_of(index: int, entry: int) -> int:
+    """Page in which an id's place lies."""
+    return (entry - index_at(index).slots_address) >> (PAGE_BITS + 2)
+
+
+@kernel
+def index_find(store: int, instrument: int, ident: int, entry: int) -> int:
+    """Slot of an order, or 0; `entry` is the id's `id_entry`."""
     store_root = store_at(store)
     index = store_root.index_address
     root = index_at(index)
-    page = find_page(index, ident >> PAGE_BITS)
-    if page != 0:
-        slot = load_i32(entry_address(index, page, ident))
-        if slot != 0 and order_at(store_root.orders_address, slot).owner >> 1 == instrument:
-            return slot
-        if page_at(root.pages_address, page).spilled == 0:
-            return 0
+    slot = load_i32(entry)
+    if slot != 0 and order_at(store_root.orders_address, slot).owner >> 1 == instrument:
+        return slot
+    if page_at(root.pages_address, page_of(index, entry)).spilled == 0:  # page 0 has always spilled
+        return 0
     if table_at(root.orders_address).count == 0:
         return 0
     place = table_find(root.orders_address, ident, instrument)
@@ -291,40 +312,39 @@ def index_find(store: int, instrument: int, ident: int) -> int:
 
 
 @kernel
-def index_insert(store: int, instrument: int, ident: int, slot: int) -> bool:
+def index_insert(store: int, instrument: int, ident: int, slot: int, entry: int) -> bool:
     """Index a slot under an id known to be absent; False when the table is exhausted."""
     index = store_at(store).index_address
     root = index_at(index)
-    page = find_page(index, ident >> PAGE_BITS)
+    page = page_of(index, entry)
     if page == 0:
         page = _page_wanted(index, ident >> PAGE_BITS)
-    if page != 0:
-        record = page_at(root.pages_address, page)
-        address = entry_address(index, page, ident)
-        if load_i32(address) == 0:
-            store_i32(address, slot)
-            record.live += 1
-            record.seen += 1
-            return True
-        record.spilled = 1
+        if page == 0:
+            return _hash_order(index, ident, instrument, slot)
+        entry = root.slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
+    record = page_at(root.pages_address, page)
+    if load_i32(entry) == 0:
+        store_i32(entry, slot)
+        record.live += 1
+        record.seen += 1
+        return True
+    record.spilled = 1
     return _hash_order(index, ident, instrument, slot)
 
 
 @kernel
-def index_remove(store: int, instrument: int, ident: int, slot: int) -> None:
+def index_remove(store: int, instrument: int, ident: int, slot: int, entry: int) -> None:
     """Forget an id known to be indexed."""
     index = store_at(store).index_address
     root = index_at(index)
-    page = find_page(index, ident >> PAGE_BITS)
-    if page != 0:
-        address = entry_address(index, page, ident)
-        if load_i32(address) == slot:
-            store_i32(address, 0)
-            record = page_at(root.pages_address, page)
-            record.live -= 1
-            if record.live <= PAGE_KEEP and root.pages_made - record.born >= PAGE_PASSED:
-                _retire_page(store, page)
-            return
+    if load_i32(entry) == slot:
+        store_i32(entry, 0)
+        page = page_of(index, entry)
+        record = page_at(root.pages_address, page)
+        record.live -= 1
+        if record.live <= PAGE_KEEP and root.pages_made - record.born >= PAGE_PASSED:
+            _retire_page(store, page)
+        return
     place = table_find(root.orders_address, ident, instrument)
     if place >= 0:
         table_remove(root.orders_address, place)

@@ -26,7 +26,7 @@ from nanotick.book.ladder import (
     touch,
 )
 from nanotick.book.order_by_order import free_order, remove_order
-from nanotick.book.order_index import index_remove
+from nanotick.book.order_index import id_entry, index_remove
 from nanotick.book.queue_position import queue_drop
 from nanotick.book.records import (
     BAD_VALUE,
@@ -211,7 +211,8 @@ def drop_level(store: int, owner: int, cell: int) -> None:
         return
     ts = level.ts
     while level.head != 0:
-        remove_order(store, level.head, ts)
+        order = order_at(root.orders_address, level.head)
+        remove_order(store, level.head, ts, id_entry(store, order.id))
 
 
 @kernel
@@ -260,7 +261,7 @@ def _clear_owner(store: int, owner: int) -> int:
             while slot != 0:
                 order = order_at(root.orders_address, slot)
                 behind = order.next
-                index_remove(store, owner >> 1, order.id, slot)
+                index_remove(store, owner >> 1, order.id, slot, id_entry(store, order.id))
                 free_order(store, slot)
                 root.orders_live -= 1
                 slot = behind

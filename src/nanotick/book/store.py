@@ -186,6 +186,7 @@ class BookStore:
         index["page_next"] = 1
         index["page_capacity"] = sizes["pages"][1]
         index["highest_hashed"] = order_index.NO_ID
+        self.regions["pages"].view[0]["spilled"] = 1  # page 0 stands for "no page": look in the hash table
         for part, first in (("id", max(_FIRST_HASH_BITS, (2 * expected_orders).bit_length())), ("page", 7)):
             table = self.regions[f"{part}_table"].view
             limit = sizes[f"{part}_entries"][1].bit_length() - 1
