@@ -19,18 +19,18 @@ from nanotick.book.records import (
     side_at,
     store_at,
 )
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import inlined, kernel
 
 BOOK_BYTES = BOOK.itemsize
 
 
-@kernel
+@inlined
 def in_book(store: int, instrument: int) -> bool:
     """Whether the store holds this instrument."""
     return 0 <= instrument < store_at(store).instruments
 
 
-@kernel
+@inlined
 def crossed(store: int, instrument: int, change: int) -> int:
     """The change, with CROSSED added when a best price moved and the sides now overlap."""
     if change & BEST_CHANGED:

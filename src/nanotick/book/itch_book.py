@@ -17,14 +17,31 @@ import numpy as np
 
 from nanotick.book.order_by_order import ALL, place_order, swap_order, take_qty
 from nanotick.book.order_index import id_entry, index_at
-from nanotick.book.records import BAD_VALUE, order_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.book.records import (
+    BAD_VALUE,
+    BOOK,
+    CELL,
+    KEY_BIAS,
+    LEAF,
+    LEAF_BITS,
+    LEAF_TICKS,
+    ORDER,
+    SIDE,
+    WINDOW,
+    book_at,
+    cell_at,
+    order_at,
+    side_at,
+    store_at,
+)
+from nanotick.core.kernel import inlined, kernel
 from nanotick.core.memory import (
     load_be16,
     load_be32,
     load_be64,
     load_i32,
     load_u8,
+    mul_wrap,
     prefetch,
     record_at,
 )
@@ -32,12 +49,14 @@ from nanotick.core.memory import (
 AHEAD_PLACE = 48  # messages
 AHEAD_SLOT = 32
 AHEAD_CELL = 16
+AHEAD_NEW = 8
+AHEAD_TAIL = 4
 RING = 64
 MESSAGE_MIN = 11  # type, locate, tracking number, time
 _TIME_MASK = (1 << 48) - 1
 _A, _B, _C, _D, _E, _F, _S, _U, _X = (ord(c) for c in "ABCDEFSUX")
 
-AHEAD = np.dtype([("message", "<i8"), ("entry", "<i8"), ("changes", "<i8"), ("spare", "<i8")])
+AHEAD = np.dtype([("message", "<i8"), ("entry", "<i8"), ("changes", "<i8"), ("cell", "<i8")])
 ahead_at = record_at(AHEAD, "LookAhead")
 ITCH_BOOKS = np.dtype(
     [
@@ -52,20 +71,39 @@ ITCH_BOOKS = np.dtype(
 )
 itch_books_at = record_at(ITCH_BOOKS, "ItchBooks")
 RING_OFFSET = 48
+BOOK_BYTES, SIDE_BYTES, LEAF_BYTES = BOOK.itemsize, SIDE.itemsize, LEAF.itemsize
+CELL_BYTES, ORDER_BYTES = CELL.itemsize, ORDER.itemsize
 
 
-@kernel
+@inlined
+def _likely_cell(store: int, message: int, instrument: int, entry: int) -> int:
+    """Cell where a message's new order (if it is A, F or U) will likely rest; some cell of the pool in any case."""
+    root = store_at(store)
+    replaces = 1 if load_u8(message) == _U else 0
+    ask = (load_u8(message + 19) >> 4) & 1
+    if replaces:
+        ask = order_at(root.orders_address, load_i32(entry)).owner & 1
+    rank = (load_be32(message + 32 - replaces) ^ -ask) + ask
+    number = instrument if 0 <= instrument < root.instruments else 0
+    book = book_at(root.books_address, number)
+    tick = mul_wrap(rank, book.inverse) >> book.shift
+    leaf = side_at(root.sides_address, 2 * number + ask).window[((tick >> LEAF_BITS) + KEY_BIAS) & (WINDOW - 1)]
+    return (leaf << LEAF_BITS) + (tick & (LEAF_TICKS - 1))
+
+
+@inlined
 def _apply_message(store: int, message: int, length: int, instrument: int, midnight: int, entry: int) -> int:
     letter = load_u8(message)
     if letter == _A or letter == _F:
         side = load_u8(message + 19)
         if length < 36 or (side != _B and side != _S):
             return BAD_VALUE
+        ask = (side >> 4) & 1  # B is 0x42, S 0x53: a branch here would be mispredicted every other time
+        price = (load_be32(message + 32) ^ -ask) + ask
         ts = midnight + (load_be64(message + 3) & _TIME_MASK)
-        price = load_be32(message + 32)
-        if side == _B:
-            return place_order(store, 2 * instrument, load_be64(message + 11), price, load_be32(message + 20), ts, entry)
-        return place_order(store, 2 * instrument + 1, load_be64(message + 11), -price, load_be32(message + 20), ts, entry)
+        return place_order(
+            store, 2 * instrument + ask, load_be64(message + 11), price, load_be32(message + 20), ts, entry
+        )
     if letter == _U:
         if length < 35:
             return BAD_VALUE
@@ -131,20 +169,34 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
             ahead.message = message
             ahead.entry = entry
             ahead.changes = index.changes
+            ahead.cell = 0
             walk += length + 2
             seen += 1
         if read == seen:
             break
         # past the end the ring holds old messages: prefetching for them is harmless
         slot = load_i32(ahead_at(ring, (read + AHEAD_SLOT) & (RING - 1)).entry)
-        prefetch(root.orders_address + slot * 32)
+        prefetch(root.orders_address + slot * ORDER_BYTES)
+
         ahead = ahead_at(ring, (read + AHEAD_CELL) & (RING - 1))
         order = order_at(root.orders_address, load_i32(ahead.entry))
-        prefetch(root.cells_address + order.level * 32)
+        prefetch(root.cells_address + order.level * CELL_BYTES)
+        prefetch(root.leaves_address + (order.level >> LEAF_BITS) * LEAF_BYTES)
+        prefetch(root.orders_address + order.next * ORDER_BYTES)
+        prefetch(root.orders_address + order.prev * ORDER_BYTES)
         instrument = load_i32(locates + 4 * load_be16(ahead.message + 1))
-        prefetch(root.books_address + instrument * 64)
-        prefetch(root.sides_address + instrument * 128)
-        prefetch(root.sides_address + instrument * 128 + 64)
+        prefetch(root.books_address + instrument * BOOK_BYTES)
+        prefetch(root.sides_address + instrument * 2 * SIDE_BYTES)
+        prefetch(root.sides_address + instrument * 2 * SIDE_BYTES + SIDE_BYTES)
+
+        ahead = ahead_at(ring, (read + AHEAD_NEW) & (RING - 1))
+        cell = _likely_cell(store, ahead.message, load_i32(locates + 4 * load_be16(ahead.message + 1)), ahead.entry)
+        prefetch(root.cells_address + cell * CELL_BYTES)
+        prefetch(root.leaves_address + (cell >> LEAF_BITS) * LEAF_BYTES)
+        ahead.cell = cell
+
+        cell = ahead_at(ring, (read + AHEAD_TAIL) & (RING - 1)).cell
+        prefetch(root.orders_address + cell_at(root.cells_address, cell).tail * ORDER_BYTES)
 
         ahead = ahead_at(ring, read & (RING - 1))
         read += 1

@@ -9,6 +9,7 @@ gathered than leaves are in use; then the oldest are recycled.
 from __future__ import annotations
 
 from nanotick.book.records import (
+    BOOK,
     EMPTY_RANK,
     KEY_BIAS,
     LEAF_BITS,
@@ -24,10 +25,11 @@ from nanotick.book.records import (
     side_at,
     store_at,
 )
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import inlined, kernel
 from nanotick.core.memory import clear_bytes, leading_zeros, mul_wrap, popcount, trailing_zeros
 
 IDLE_MIN = 1024  # idle leaves always kept, if the pool has room
+BOOK_BYTES = BOOK.itemsize
 NODE_BYTES = NODE.itemsize
 OFF_GRID = 1 << 62  # tick_of: not a multiple of the unit, or out of range
 
@@ -47,7 +49,7 @@ def set_unit(book_address: int, unit: int) -> None:
     book.tick_limit = MAX_PRICE // unit
 
 
-@kernel
+@inlined
 def tick_of(book_address: int, rank: int) -> int:
     """Rank in ladder units, or OFF_GRID. Exact division as a multiplication (Hacker's Delight, 10-16)."""
     book = book_at(book_address)
@@ -57,6 +59,21 @@ def tick_of(book_address: int, rank: int) -> int:
     if (tick << book.shift) != product or tick > limit or tick < -limit:
         return OFF_GRID
     return tick
+
+
+@inlined
+def near_cell(store: int, owner: int, rank: int) -> int:
+    """Cell of a rank whose leaf is in its side's window, else 0 (which does not say that there is none)."""
+    root = store_at(store)
+    tick = tick_of(root.books_address + (owner >> 1) * BOOK_BYTES, rank)
+    key = (tick >> LEAF_BITS) + KEY_BIAS
+    side = side_at(root.sides_address, owner)
+    if not 0 <= key - side.window_key < WINDOW:
+        return 0
+    leaf = side.window[key & (WINDOW - 1)]
+    if leaf == 0:
+        return 0
+    return (leaf << LEAF_BITS) + (tick & (LEAF_TICKS - 1))
 
 
 @kernel

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from nanotick.book.depth import crossed, in_book
 from nanotick.book.grid import grid_cell
-from nanotick.book.ladder import cell_rank, level_appears, level_vanishes
+from nanotick.book.ladder import cell_rank, level_appears, level_vanishes, near_cell
 from nanotick.book.order_index import id_entry, index_changes, index_find, index_insert, index_remove
 from nanotick.book.queue_position import queue_append, queue_change, queue_drop
 from nanotick.book.records import (
@@ -25,12 +25,12 @@ from nanotick.book.records import (
     side_at,
     store_at,
 )
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import inlined, kernel
 
 ALL = (1 << 62) + 1  # more than can rest: `take_qty` removes the order
 
 
-@kernel
+@inlined
 def take_order(store: int) -> int:
     """A free order slot, or 0."""
     root = store_at(store)
@@ -45,7 +45,7 @@ def take_order(store: int) -> int:
     return slot
 
 
-@kernel
+@inlined
 def free_order(store: int, slot: int) -> None:
     """Give a slot back. Its last content stays readable until it is taken again, but for the link."""
     root = store_at(store)
@@ -55,7 +55,7 @@ def free_order(store: int, slot: int) -> None:
     root.order_free = slot
 
 
-@kernel
+@inlined
 def link_order(store: int, slot: int, cell: int, owner: int, ident: int, qty: int, ts: int) -> int:
     """Put a filled-in slot at the back of a level's queue."""
     root = store_at(store)
@@ -79,7 +79,6 @@ def link_order(store: int, slot: int, cell: int, owner: int, ident: int, qty: in
     level.qty = before + qty
     side = side_at(root.sides_address, owner)
     side.orders += 1
-    root.orders_live += 1
     if before == 0:
         level_appears(store, owner, cell, cell_rank(store, cell))
     if level.queue != 0:
@@ -89,7 +88,7 @@ def link_order(store: int, slot: int, cell: int, owner: int, ident: int, qty: in
     return DEPTH_CHANGED
 
 
-@kernel
+@inlined
 def unlink_order(store: int, slot: int, ts: int) -> int:
     """Take an order out of its level's queue (the slot and the id stay with the caller)."""
     root = store_at(store)
@@ -114,7 +113,6 @@ def unlink_order(store: int, slot: int, ts: int) -> int:
     level.qty = left
     side = side_at(root.sides_address, owner)
     side.orders -= 1
-    root.orders_live -= 1
     change = DEPTH_CHANGED
     if cell == side.best_cell:
         change = DEPTH_CHANGED | BEST_CHANGED
@@ -125,7 +123,7 @@ def unlink_order(store: int, slot: int, ts: int) -> int:
     return change
 
 
-@kernel
+@inlined
 def remove_order(store: int, slot: int, ts: int, entry: int) -> int:
     """Unlink an order, forget its id (whose `id_entry` this is), free its slot."""
     root = store_at(store)
@@ -136,7 +134,7 @@ def remove_order(store: int, slot: int, ts: int, entry: int) -> int:
     return change
 
 
-@kernel
+@inlined
 def shrink_order(store: int, slot: int, qty: int, ts: int) -> int:
     """Take less than all of an order's quantity off it; it keeps its place."""
     root = store_at(store)
@@ -157,15 +155,17 @@ def shrink_order(store: int, slot: int, qty: int, ts: int) -> int:
 # `entry` is the id's `id_entry`: whoever looks ahead in a stream has it already
 
 
-@kernel
+@inlined
 def place_order(store: int, owner: int, ident: int, rank: int, qty: int, ts: int, entry: int) -> int:
     """Rest a new order of a valid owner at the back of its level's queue."""
     root = store_at(store)
     if qty <= 0 or qty > MAX_PRICE or index_find(store, owner >> 1, ident, entry) != 0:
         return BAD_VALUE
-    cell = grid_cell(store, owner, rank)
-    if cell <= 0:
-        return -cell
+    cell = near_cell(store, owner, rank)
+    if cell == 0:
+        cell = grid_cell(store, owner, rank)
+        if cell <= 0:
+            return -cell
     level = cell_at(root.cells_address, cell)
     if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
         return BAD_VALUE
@@ -175,10 +175,10 @@ def place_order(store: int, owner: int, ident: int, rank: int, qty: int, ts: int
     if not index_insert(store, owner >> 1, ident, slot, entry):
         free_order(store, slot)
         return FULL
-    return crossed(store, owner >> 1, link_order(store, slot, cell, owner, ident, qty, ts))
+    return link_order(store, slot, cell, owner, ident, qty, ts)
 
 
-@kernel
+@inlined
 def take_qty(store: int, instrument: int, ident: int, qty: int, ts: int, entry: int) -> int:
     """Take quantity off an order, all of it if there is no more."""
     slot = index_find(store, instrument, ident, entry)
@@ -195,7 +195,7 @@ def take_qty(store: int, instrument: int, ident: int, qty: int, ts: int, entry: 
     return change
 
 
-@kernel
+@inlined
 def swap_order(
     store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int, entry: int
 ) -> int:
@@ -208,10 +208,12 @@ def swap_order(
         return BAD_VALUE
     root = store_at(store)
     owner = order_at(root.orders_address, slot).owner
-    rank = price if owner & 1 == 0 else -price
-    cell = grid_cell(store, owner, rank)
-    if cell <= 0:
-        return -cell
+    rank = (price ^ -(owner & 1)) + (owner & 1)  # -price for asks, without a branch
+    cell = near_cell(store, owner, rank)
+    if cell == 0:
+        cell = grid_cell(store, owner, rank)
+        if cell <= 0:
+            return -cell
     level = cell_at(root.cells_address, cell)
     if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
         return BAD_VALUE
@@ -224,7 +226,7 @@ def swap_order(
     if new != old and not index_insert(store, instrument, new, slot, new_entry):
         free_order(store, slot)
         return change | FULL
-    return crossed(store, instrument, change | link_order(store, slot, cell, owner, new, qty, ts))
+    return change | link_order(store, slot, cell, owner, new, qty, ts)
 
 
 @kernel
@@ -240,7 +242,8 @@ def order_add(store: int, instrument: int, ident: int, side: int, price: int, qt
     if not in_book(store, instrument) or (side != 1 and side != -1):
         return BAD_VALUE
     owner = 2 * instrument + ((1 - side) >> 1)
-    return place_order(store, owner, ident, side * price, qty, ts, id_entry(store, ident))
+    change = place_order(store, owner, ident, side * price, qty, ts, id_entry(store, ident))
+    return crossed(store, instrument, change)
 
 
 @kernel
@@ -272,7 +275,7 @@ def order_modify(store: int, instrument: int, ident: int, price: int, qty: int, 
     root = store_at(store)
     order = order_at(root.orders_address, slot)
     owner = order.owner
-    rank = price if owner & 1 == 0 else -price
+    rank = (price ^ -(owner & 1)) + (owner & 1)  # -price for asks, without a branch
     if rank == cell_rank(store, order.level) and qty <= order.qty:
         if qty == order.qty:
             return 0
@@ -290,7 +293,7 @@ def order_modify(store: int, instrument: int, ident: int, price: int, qty: int, 
 @kernel
 def order_replace(store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int) -> int:
     """An order leaves, another id of the same side joins the back of a queue."""
-    return swap_order(store, instrument, old, new, price, qty, ts, id_entry(store, old))
+    return crossed(store, instrument, swap_order(store, instrument, old, new, price, qty, ts, id_entry(store, old)))
 
 
 # --- what an order is -----------------------------------------------------------------------------------------------

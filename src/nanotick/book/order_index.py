@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanotick.book.records import order_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import inlined, kernel
 from nanotick.core.memory import clear_bytes, copy_bytes, load_i32, mul_wrap, record_at, shift_right, store_i32
 
 FIBONACCI = -7046029254386353131  # 2^64 / golden ratio, as a signed integer
@@ -80,12 +80,12 @@ index_at = record_at(INDEX, "OrderIndex")
 # --- hash table -----------------------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def _home(bits: int, ident: int, key: int) -> int:
     return shift_right(mul_wrap(ident ^ mul_wrap(key, SECOND), FIBONACCI), 64 - bits)
 
 
-@kernel
+@inlined
 def table_find(table_address: int, ident: int, key: int) -> int:
     """Place of a pair of keys, or -1."""
     table = table_at(table_address)
@@ -266,7 +266,7 @@ def _retire_page(store: int, page: int) -> None:
 # --- what the book uses ---------------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def id_entry(store: int, ident: int) -> int:
     """Address of an id's 4-byte place in its page; in page 0, which stays empty, when its range has none.
 
@@ -280,40 +280,44 @@ def id_entry(store: int, ident: int) -> int:
     return root.slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
 
 
-@kernel
+@inlined
 def index_changes(store: int) -> int:
     """Counts pages made and freed; an `id_entry` is good as long as it stands still."""
     return index_at(store_at(store).index_address).changes
 
 
-@kernel
+@inlined
 def page_of(index: int, entry: int) -> int:
     """Page in which an id's place lies."""
     return (entry - index_at(index).slots_address) >> (PAGE_BITS + 2)
 
 
 @kernel
-def index_find(store: int, instrument: int, ident: int, entry: int) -> int:
-    """Slot of an order, or 0; `entry` is the id's `id_entry`."""
-    store_root = store_at(store)
-    index = store_root.index_address
-    root = index_at(index)
-    slot = load_i32(entry)
-    if slot != 0 and order_at(store_root.orders_address, slot).owner >> 1 == instrument:
-        return slot
-    if page_at(root.pages_address, page_of(index, entry)).spilled == 0:  # page 0 has always spilled
+def _find_hashed(store: int, instrument: int, ident: int) -> int:
+    table = index_at(store_at(store).index_address).orders_address
+    if table_at(table).count == 0:
         return 0
-    if table_at(root.orders_address).count == 0:
-        return 0
-    place = table_find(root.orders_address, ident, instrument)
+    place = table_find(table, ident, instrument)
     if place < 0:
         return 0
-    return entry_at(table_at(root.orders_address).entries_address, place).value
+    return entry_at(table_at(table).entries_address, place).value
+
+
+@inlined
+def index_find(store: int, instrument: int, ident: int, entry: int) -> int:
+    """Slot of an order, or 0; `entry` is the id's `id_entry`."""
+    root = store_at(store)
+    slot = load_i32(entry)
+    if slot != 0 and order_at(root.orders_address, slot).owner >> 1 == instrument:
+        return slot
+    index = root.index_address
+    if page_at(index_at(index).pages_address, page_of(index, entry)).spilled == 0:  # page 0 has always spilled
+        return 0
+    return _find_hashed(store, instrument, ident)
 
 
 @kernel
-def index_insert(store: int, instrument: int, ident: int, slot: int, entry: int) -> bool:
-    """Index a slot under an id known to be absent; False when the table is exhausted."""
+def _insert_hashed(store: int, instrument: int, ident: int, slot: int, entry: int) -> bool:
     index = store_at(store).index_address
     root = index_at(index)
     page = page_of(index, entry)
@@ -321,32 +325,50 @@ def index_insert(store: int, instrument: int, ident: int, slot: int, entry: int)
         page = _page_wanted(index, ident >> PAGE_BITS)
         if page == 0:
             return _hash_order(index, ident, instrument, slot)
-        entry = root.slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
-    record = page_at(root.pages_address, page)
-    if load_i32(entry) == 0:
-        store_i32(entry, slot)
-        record.live += 1
-        record.seen += 1
+        store_i32(id_entry(store, ident), slot)
+        record = page_at(root.pages_address, page)
+        record.live = 1
+        record.seen = 1
         return True
-    record.spilled = 1
+    page_at(root.pages_address, page).spilled = 1
     return _hash_order(index, ident, instrument, slot)
 
 
-@kernel
-def index_remove(store: int, instrument: int, ident: int, slot: int, entry: int) -> None:
-    """Forget an id known to be indexed."""
+@inlined
+def index_insert(store: int, instrument: int, ident: int, slot: int, entry: int) -> bool:
+    """Index a slot under an id known to be absent; False when the table is exhausted."""
     index = store_at(store).index_address
-    root = index_at(index)
-    if load_i32(entry) == slot:
-        store_i32(entry, 0)
-        page = page_of(index, entry)
-        record = page_at(root.pages_address, page)
-        record.live -= 1
-        if record.live <= PAGE_KEEP and root.pages_made - record.born >= PAGE_PASSED:
-            _retire_page(store, page)
-        return
+    page = page_of(index, entry)
+    if page == 0 or load_i32(entry) != 0:
+        return _insert_hashed(store, instrument, ident, slot, entry)
+    store_i32(entry, slot)
+    record = page_at(index_at(index).pages_address, page)
+    record.live += 1
+    record.seen += 1
+    return True
+
+
+@kernel
+def _remove_hashed(store: int, instrument: int, ident: int) -> None:
+    root = index_at(store_at(store).index_address)
     place = table_find(root.orders_address, ident, instrument)
     if place >= 0:
         table_remove(root.orders_address, place)
         if table_at(root.orders_address).count == 0:
             root.highest_hashed = NO_ID
+
+
+@inlined
+def index_remove(store: int, instrument: int, ident: int, slot: int, entry: int) -> None:
+    """Forget an id known to be indexed."""
+    if load_i32(entry) != slot:
+        _remove_hashed(store, instrument, ident)
+        return
+    store_i32(entry, 0)
+    index = store_at(store).index_address
+    root = index_at(index)
+    page = page_of(index, entry)
+    record = page_at(root.pages_address, page)
+    record.live -= 1
+    if record.live <= PAGE_KEEP and root.pages_made - record.born >= PAGE_PASSED:
+        _retire_page(store, page)

@@ -263,7 +263,6 @@ def _clear_owner(store: int, owner: int) -> int:
                 behind = order.next
                 index_remove(store, owner >> 1, order.id, slot, id_entry(store, order.id))
                 free_order(store, slot)
-                root.orders_live -= 1
                 slot = behind
         discard_leaf(store, number)
         number = following

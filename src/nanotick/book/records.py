@@ -153,7 +153,6 @@ STORE = np.dtype(
         ("order_next", "<i8"),
         ("order_free", "<i8"),
         ("order_capacity", "<i8"),
-        ("orders_live", "<i8"),
         ("queue_next", "<i8"),
         ("queue_free", "<i8"),
         ("queue_capacity", "<i8"),

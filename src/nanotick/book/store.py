@@ -196,6 +196,18 @@ class BookStore:
             table["size"] = 1 << min(first, limit)
             table["max_bits"] = limit
 
+    def prefault(self, orders: int, levels: int) -> None:
+        """Commit the memory for so many resting orders and levels now, so that no page fault falls into the session."""
+        leaves = min(levels, len(self.regions["leaves"].view))
+        wanted = {"orders": orders, "pages": orders // 512, "page_slots": orders // 512}
+        for part, region in self.regions.items():
+            if part in ("store", "index", "id_table", "page_table", "books", "sides", "trials") or "scratch" in part:
+                continue
+            used = int(self._used(region))
+            count = wanted.get(part, leaves if part in ("leaves", "cells", "links", "nodes") else 0)
+            rest = region.view[used : min(max(used, count), region.count)]
+            rest.view(np.uint8)[...] = 0
+
     @staticmethod
     def reserve(instruments: int, max_orders: int = 1 << 20, max_levels: int = 1 << 18) -> int:
         """Bytes of address space an arena must have left for such a store."""

@@ -56,6 +56,15 @@ def kernel(target: Any = None) -> Any:
     return InnerKernel(target, _OPTIONS)
 
 
+def inlined(function: Any) -> Any:
+    """Declare a kernel that is always inlined into its callers: for the few lines a hot loop runs on every message."""
+    if INTERPRET:
+        return function
+    from nanotick.core.inner import InnerKernel
+
+    return InnerKernel(function, {"forceinline": True, **_OPTIONS})
+
+
 def entry(function: Callable[..., Any], signature: Any, name: str) -> Any:
     """Register a function as compiled for one signature and cached under a name."""
     if INTERPRET:
