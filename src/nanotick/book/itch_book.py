@@ -46,12 +46,12 @@ from nanotick.core.memory import (
     record_at,
 )
 
-AHEAD_PLACE = 48  # messages
-AHEAD_SLOT = 32
-AHEAD_CELL = 16
-AHEAD_NEW = 8
-AHEAD_TAIL = 4
-RING = 64
+AHEAD_PLACE = 96
+AHEAD_SLOT = 72
+AHEAD_CELL = 48
+AHEAD_NEW = 24
+AHEAD_TAIL = 12
+RING = 128
 MESSAGE_MIN = 11  # type, locate, tracking number, time
 _TIME_MASK = (1 << 48) - 1
 _A, _B, _C, _D, _E, _F, _S, _U, _X = (ord(c) for c in "ABCDEFSUX")

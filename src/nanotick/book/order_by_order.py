@@ -3,6 +3,9 @@
 An order is a 32-byte slot that knows its level's cell, its neighbours in the queue and its owner (instrument and side),
 so removing it needs neither its price nor a search. Price and side of an order are read off its level.
 
+Where a queue ends the neighbour is slot 0, which belongs to nobody: links are written through it without asking, for
+whether an order has a neighbour is what a branch predictor cannot know.
+
 Every function that changes the book returns `BookChange` bits and does nothing when it refuses.
 """
 
@@ -68,10 +71,8 @@ def link_order(store: int, slot: int, cell: int, owner: int, ident: int, qty: in
     order.next = 0
     order.prev = tail
     order.owner = owner
-    if tail != 0:
-        order_at(root.orders_address, tail).next = slot
-    else:
-        level.head = slot
+    order_at(root.orders_address, tail).next = slot
+    level.head = slot if tail == 0 else level.head
     level.tail = slot
     level.orders += 1
     level.ts = ts
@@ -99,14 +100,10 @@ def unlink_order(store: int, slot: int, ts: int) -> int:
     ahead, behind = order.prev, order.next
     if level.queue != 0:
         queue_change(store, cell, slot, -order.qty, -1)
-    if ahead != 0:
-        order_at(root.orders_address, ahead).next = behind
-    else:
-        level.head = behind
-    if behind != 0:
-        order_at(root.orders_address, behind).prev = ahead
-    else:
-        level.tail = ahead
+    order_at(root.orders_address, ahead).next = behind
+    order_at(root.orders_address, behind).prev = ahead
+    level.head = behind if ahead == 0 else level.head
+    level.tail = ahead if behind == 0 else level.tail
     level.orders -= 1
     level.ts = ts
     left = level.qty - order.qty
