@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanotick.book.order_by_order import ALL, place_order, swap_order, take_qty
-from nanotick.book.order_index import id_entry, index_at
+from nanotick.book.order_index import likely_entry, sure_entry
 from nanotick.book.records import (
     BAD_VALUE,
     BOOK,
@@ -52,11 +52,12 @@ AHEAD_CELL = 48
 AHEAD_NEW = 24
 AHEAD_TAIL = 12
 RING = 128
+CACHED_BOOKS = 512  # so few books and their best levels stay in the cache by themselves
 MESSAGE_MIN = 11  # type, locate, tracking number, time
 _TIME_MASK = (1 << 48) - 1
 _A, _B, _C, _D, _E, _F, _S, _U, _X = (ord(c) for c in "ABCDEFSUX")
 
-AHEAD = np.dtype([("message", "<i8"), ("entry", "<i8"), ("changes", "<i8"), ("cell", "<i8")])
+AHEAD = np.dtype([("message", "<i8"), ("entry", "<i8"), ("cell", "<i8"), ("spare", "<i8")])
 ahead_at = record_at(AHEAD, "LookAhead")
 ITCH_BOOKS = np.dtype(
     [
@@ -76,14 +77,11 @@ CELL_BYTES, ORDER_BYTES = CELL.itemsize, ORDER.itemsize
 
 
 @inlined
-def _likely_cell(store: int, message: int, instrument: int, entry: int) -> int:
-    """Cell where a message's new order (if it is A, F or U) will likely rest; some cell of the pool in any case."""
+def _likely_cell(store: int, message: int, instrument: int) -> int:
+    """Cell where a message's new order (if it is A or F) will likely rest; some cell of the pool in any case."""
     root = store_at(store)
-    replaces = 1 if load_u8(message) == _U else 0
     ask = (load_u8(message + 19) >> 4) & 1
-    if replaces:
-        ask = order_at(root.orders_address, load_i32(entry)).owner & 1
-    rank = (load_be32(message + 32 - replaces) ^ -ask) + ask
+    rank = (load_be32(message + 32) ^ -ask) + ask
     number = instrument if 0 <= instrument < root.instruments else 0
     book = book_at(root.books_address, number)
     tick = mul_wrap(rank, book.inverse) >> book.shift
@@ -147,10 +145,10 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
         Bytes of whole frames read: less than `size` if the last one is cut short or a length is impossible.
     """
     root = store_at(store)
-    index = index_at(root.index_address)
     state = itch_books_at(counts)
     ring = counts + RING_OFFSET
     walk, seen, read = 0, 0, 0
+    many = root.instruments > CACHED_BOOKS
     book_messages, unknown, bad, full = 0, 0, 0, 0
     while True:
         while seen < read + AHEAD_PLACE:
@@ -163,12 +161,11 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
             ident = 0
             if walk + 21 <= size:
                 ident = load_be64(message + 11)
-            entry = id_entry(store, ident)
+            entry = likely_entry(store, ident)
             prefetch(entry)
             ahead = ahead_at(ring, seen & (RING - 1))
             ahead.message = message
             ahead.entry = entry
-            ahead.changes = index.changes
             ahead.cell = 0
             walk += length + 2
             seen += 1
@@ -181,22 +178,20 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
         ahead = ahead_at(ring, (read + AHEAD_CELL) & (RING - 1))
         order = order_at(root.orders_address, load_i32(ahead.entry))
         prefetch(root.cells_address + order.level * CELL_BYTES)
-        prefetch(root.leaves_address + (order.level >> LEAF_BITS) * LEAF_BYTES)
         prefetch(root.orders_address + order.next * ORDER_BYTES)
         prefetch(root.orders_address + order.prev * ORDER_BYTES)
-        instrument = load_i32(locates + 4 * load_be16(ahead.message + 1))
-        prefetch(root.books_address + instrument * BOOK_BYTES)
-        prefetch(root.sides_address + instrument * 2 * SIDE_BYTES)
-        prefetch(root.sides_address + instrument * 2 * SIDE_BYTES + SIDE_BYTES)
-
-        ahead = ahead_at(ring, (read + AHEAD_NEW) & (RING - 1))
-        cell = _likely_cell(store, ahead.message, load_i32(locates + 4 * load_be16(ahead.message + 1)), ahead.entry)
-        prefetch(root.cells_address + cell * CELL_BYTES)
-        prefetch(root.leaves_address + (cell >> LEAF_BITS) * LEAF_BYTES)
-        ahead.cell = cell
-
-        cell = ahead_at(ring, (read + AHEAD_TAIL) & (RING - 1)).cell
-        prefetch(root.orders_address + cell_at(root.cells_address, cell).tail * ORDER_BYTES)
+        if many:
+            prefetch(root.leaves_address + (order.level >> LEAF_BITS) * LEAF_BYTES)
+            instrument = load_i32(locates + 4 * load_be16(ahead.message + 1))
+            prefetch(root.books_address + instrument * BOOK_BYTES)
+            prefetch(root.sides_address + instrument * 2 * SIDE_BYTES)
+            prefetch(root.sides_address + instrument * 2 * SIDE_BYTES + SIDE_BYTES)
+            ahead = ahead_at(ring, (read + AHEAD_NEW) & (RING - 1))
+            cell = _likely_cell(store, ahead.message, load_i32(locates + 4 * load_be16(ahead.message + 1)))
+            prefetch(root.cells_address + cell * CELL_BYTES)
+            ahead.cell = cell
+            cell = ahead_at(ring, (read + AHEAD_TAIL) & (RING - 1)).cell
+            prefetch(root.orders_address + cell_at(root.cells_address, cell).tail * ORDER_BYTES)
 
         ahead = ahead_at(ring, read & (RING - 1))
         read += 1
@@ -206,9 +201,7 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
         if instrument < 0 or instrument >= root.instruments:
             continue
         if letter == _A or letter == _F or letter == _D or letter == _U or letter == _E or letter == _X or letter == _C:
-            entry = ahead.entry
-            if ahead.changes != index.changes:
-                entry = id_entry(store, load_be64(message + 11))
+            entry = sure_entry(store, load_be64(message + 11), ahead.entry)
             change = _apply_message(store, message, load_be16(message - 2), instrument, midnight, entry)
             book_messages += 1
             unknown += (change >> 2) & 1

@@ -14,7 +14,7 @@ from __future__ import annotations
 from nanotick.book.depth import crossed, in_book
 from nanotick.book.grid import grid_cell
 from nanotick.book.ladder import cell_rank, level_appears, level_vanishes, near_cell
-from nanotick.book.order_index import id_entry, index_changes, index_find, index_insert, index_remove
+from nanotick.book.order_index import id_entry, index_find, index_insert, index_remove, sure_entry
 from nanotick.book.queue_position import queue_append, queue_change, queue_drop
 from nanotick.book.records import (
     BAD_VALUE,
@@ -215,10 +215,8 @@ def swap_order(
     if level.qty > MAX_PRICE - qty or (level.head == 0 and level.qty != 0):
         return BAD_VALUE
     if new != old:
-        changes = index_changes(store)
         index_remove(store, instrument, old, slot, entry)
-        if changes != index_changes(store):
-            new_entry = id_entry(store, new)
+        new_entry = sure_entry(store, new, new_entry)  # the old id's page may have been given up
     change = unlink_order(store, slot, ts)
     if new != old and not index_insert(store, instrument, new, slot, new_entry):
         free_order(store, slot)

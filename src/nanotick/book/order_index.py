@@ -31,6 +31,8 @@ PAGE_DENSE = 256  # ids a page must have seen for its successor to be made at on
 PAGE_KEEP = 16  # orders left in a passed page at which they move to the hash table
 PAGE_PASSED = 4  # pages made since: the stream of ids has gone past
 TRIALS = 64
+DIRECTORY = 1 << 16  # places; wrong only where pages 268 million ids apart are both in use
+NO_PAGE = 1 << 62  # page number of a free page: no id has it
 NO_ID = -(1 << 63)
 
 ENTRY = np.dtype([("id", "<i8"), ("value", "<i4"), ("key", "<i4")])  # value 0: the place is free
@@ -46,7 +48,7 @@ TABLE = np.dtype(
 )
 PAGE = np.dtype(
     [
-        ("number", "<i8"),  # id >> PAGE_BITS
+        ("number", "<i8"),  # id >> PAGE_BITS, NO_PAGE when free
         ("live", "<i4"),  # orders whose slot is here
         ("seen", "<i4"),  # ids that ever came
         ("spilled", "<i4"),  # 1: an id of this range may be in the hash table
@@ -61,12 +63,12 @@ INDEX = np.dtype(
         ("numbers_address", "<i8"),  # TABLE of pages: (page number, 0) -> page
         ("pages_address", "<i8"),
         ("slots_address", "<i8"),
+        ("directory_address", "<i8"),  # i4: latest page by the low bits of its number
         ("trials_address", "<i8"),
         ("page_next", "<i8"),
         ("page_free", "<i8"),
         ("page_capacity", "<i8"),
         ("pages_made", "<i8"),
-        ("changes", "<i8"),  # pages made and freed: an `id_entry` is good while this stands still
         ("highest_hashed", "<i8"),  # no id in the hash table is above it
     ]
 )
@@ -202,6 +204,7 @@ def _make_page(index: int, number: int) -> int:
         root.page_free = page
         return 0
     record = page_at(root.pages_address, page)
+    store_i32(root.directory_address + ((number & (DIRECTORY - 1)) << 2), page)
     record.number = number
     record.live = 0
     record.seen = 0
@@ -210,7 +213,6 @@ def _make_page(index: int, number: int) -> int:
         record.spilled = 1
     record.born = root.pages_made & 0x7FFFFFFF
     root.pages_made += 1
-    root.changes += 1
     return page
 
 
@@ -254,42 +256,56 @@ def _retire_page(store: int, page: int) -> None:
             record.spilled = 1
             left -= 1
     table_remove(root.numbers_address, table_find(root.numbers_address, record.number, 0))
-    record.number = 0
+    directory = root.directory_address + ((record.number & (DIRECTORY - 1)) << 2)
+    if load_i32(directory) == page:
+        store_i32(directory, 0)
+    record.number = NO_PAGE
     record.live = 0
     record.seen = 0
     record.spilled = 0
     record.born = root.page_free
     root.page_free = page
-    root.changes += 1
 
 
 # --- what the book uses ---------------------------------------------------------------------------------------------
 
 
 @inlined
-def id_entry(store: int, ident: int) -> int:
-    """Address of an id's 4-byte place in its page; in page 0, which stays empty, when its range has none.
+def page_of(index: int, entry: int) -> int:
+    """Page in which an id's place lies."""
+    return (entry - index_at(index).slots_address) >> (PAGE_BITS + 2)
 
-    Good as long as `index_changes` stands still.
-    """
+
+@inlined
+def likely_entry(store: int, ident: int) -> int:
+    """Address of an id's 4-byte place in its page, if the directory is right about the page; readable in any case."""
     root = index_at(store_at(store).index_address)
-    place = table_find(root.numbers_address, ident >> PAGE_BITS, 0)
-    page = 0
-    if place >= 0:
-        page = entry_at(table_at(root.numbers_address).entries_address, place).value
+    number = ident >> PAGE_BITS
+    page = load_i32(root.directory_address + ((number & (DIRECTORY - 1)) << 2))
     return root.slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
 
 
 @inlined
-def index_changes(store: int) -> int:
-    """Counts pages made and freed; an `id_entry` is good as long as it stands still."""
-    return index_at(store_at(store).index_address).changes
+def sure_entry(store: int, ident: int, entry: int) -> int:
+    """The address in any case: `entry` if it is right, else looked up; in page 0, which stays empty, for no page."""
+    index = store_at(store).index_address
+    root = index_at(index)
+    if page_at(root.pages_address, page_of(index, entry)).number == ident >> PAGE_BITS:
+        return entry
+    return _looked_up_entry(store, ident)
+
+
+@kernel
+def _looked_up_entry(store: int, ident: int) -> int:
+    index = store_at(store).index_address
+    page = find_page(index, ident >> PAGE_BITS)
+    return index_at(index).slots_address + (((page << PAGE_BITS) + (ident & (PAGE_IDS - 1))) << 2)
 
 
 @inlined
-def page_of(index: int, entry: int) -> int:
-    """Page in which an id's place lies."""
-    return (entry - index_at(index).slots_address) >> (PAGE_BITS + 2)
+def id_entry(store: int, ident: int) -> int:
+    """Address of an id's place; good until the next id is indexed or forgotten."""
+    return sure_entry(store, ident, likely_entry(store, ident))
 
 
 @kernel

@@ -62,6 +62,7 @@ def _pool_sizes(instruments: int, max_orders: int, max_levels: int) -> dict[str,
         "pages": (order_index.PAGE, pages),
         "page_slots": (order_index.PAGE_SLOTS, pages),
         "trials": (order_index.TRIAL, order_index.TRIALS),
+        "directory": (np.dtype("<i4"), order_index.DIRECTORY),
     }
 
 
@@ -149,7 +150,7 @@ class BookStore:
             transient = part.endswith("_scratch")
             self.regions[part] = arena.region(f"{self.name}.{part}", dtype, count, address, transient)
 
-        for part in ("store", "index", "id_table", "page_table", "trials", "books", "sides"):
+        for part in ("store", "index", "id_table", "page_table", "trials", "directory", "books", "sides"):
             lay(part)
         for part in ("leaves", "cells", "links"):
             lay(part, ("store", "leaf_next"))
@@ -183,9 +184,11 @@ class BookStore:
         index["pages_address"] = self.regions["pages"].address
         index["slots_address"] = self.regions["page_slots"].address
         index["trials_address"] = self.regions["trials"].address
+        index["directory_address"] = self.regions["directory"].address
         index["page_next"] = 1
         index["page_capacity"] = sizes["pages"][1]
         index["highest_hashed"] = order_index.NO_ID
+        self.regions["pages"].view[0]["number"] = order_index.NO_PAGE
         self.regions["pages"].view[0]["spilled"] = 1  # page 0 stands for "no page": look in the hash table
         for part, first in (("id", max(_FIRST_HASH_BITS, (2 * expected_orders).bit_length())), ("page", 7)):
             table = self.regions[f"{part}_table"].view
@@ -201,7 +204,7 @@ class BookStore:
         leaves = min(levels, len(self.regions["leaves"].view))
         wanted = {"orders": orders, "pages": orders // 512, "page_slots": orders // 512}
         for part, region in self.regions.items():
-            if part in ("store", "index", "id_table", "page_table", "books", "sides", "trials") or "scratch" in part:
+            if part in ("store", "index", "id_table", "page_table", "books", "sides", "trials", "directory") or "scratch" in part:
                 continue
             used = int(self._used(region))
             count = wanted.get(part, leaves if part in ("leaves", "cells", "links", "nodes") else 0)
