@@ -193,9 +193,7 @@ def take_qty(store: int, instrument: int, ident: int, qty: int, ts: int, entry: 
 
 
 @inlined
-def swap_order(
-    store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int, entry: int
-) -> int:
+def swap_order(store: int, instrument: int, old: int, new: int, price: int, qty: int, ts: int, entry: int) -> int:
     """An order leaves, a new id of the same side joins the back of a queue in its slot."""
     slot = index_find(store, instrument, old, entry)
     if slot == 0:

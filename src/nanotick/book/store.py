@@ -204,7 +204,10 @@ class BookStore:
         leaves = min(levels, len(self.regions["leaves"].view))
         wanted = {"orders": orders, "pages": orders // 512, "page_slots": orders // 512}
         for part, region in self.regions.items():
-            if part in ("store", "index", "id_table", "page_table", "books", "sides", "trials", "directory") or "scratch" in part:
+            if (
+                part in ("store", "index", "id_table", "page_table", "books", "sides", "trials", "directory")
+                or "scratch" in part
+            ):
                 continue
             used = int(self._used(region))
             count = wanted.get(part, leaves if part in ("leaves", "cells", "links", "nodes") else 0)
