@@ -1,3 +1,4 @@
+import itertools
 import math
 
 from nanotick.book import bbo
@@ -13,10 +14,10 @@ def test_order_flow_imbalance_of_the_published_hand_case():
         (10001, 200, 10002, 450),
         (10000, 650, 10002, 450),
     ]
-    flows = [bbo.flow_imbalance(*before, *after) for before, after in zip(quotes, quotes[1:], strict=False)]
+    flows = [bbo.flow_imbalance(*before, *after) for before, after in itertools.pairwise(quotes)]
     assert flows == [200, 250, 350, 150, -200]
     assert sum(flows) == 750
-    assert [python_body(bbo.flow_imbalance)(*a, *b) for a, b in zip(quotes, quotes[1:], strict=False)] == flows
+    assert [python_body(bbo.flow_imbalance)(*a, *b) for a, b in itertools.pairwise(quotes)] == flows
 
 
 def test_imbalance_microprice_mid_and_spread(make_store):

@@ -1,8 +1,8 @@
 """What the best bid and offer say: mid, spread, microprice, imbalance, and order-flow imbalance between two quotes.
 
 Prices keep to the instrument's integer scale; a mid may lie between two of its units, so it is given doubled
-(`mid_x2`), exactly. Ratios are floats: they feed models, never money. A side that is empty makes every measure 0 or nan,
-as said; ask `two_sided` first where that matters.
+(`mid_x2`), exactly. Ratios are floats: they feed models, never money. An empty side makes every measure 0 or nan, as
+said; ask `two_sided` first where that matters.
 
 References
 ----------
@@ -69,8 +69,8 @@ def flow_imbalance(
 ) -> int:  # fmt: skip
     """Contribution e_n of one change of the best bid and offer to order-flow imbalance, quantity units.
 
-    A bid that rises or grows and an ask that rises or shrinks are demand (positive); the sum of e_n over a window is the
-    window's order-flow imbalance. Empty sides enter with `EMPTY_BID` or `EMPTY_ASK` and quantity 0, which is what
+    A bid that rises or grows and an ask that rises or shrinks are demand (positive); their sum over a window is its
+    order-flow imbalance. Empty sides enter with `EMPTY_BID` or `EMPTY_ASK` and quantity 0, which is what
     `best_price` and `best_qty` give.
     """
     flow = 0

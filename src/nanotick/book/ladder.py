@@ -3,7 +3,7 @@
 A leaf is found through the side's window of eight leaves around the best level, else by a walk of the tree (one step
 for 4,096 ticks, two for 262,144; a far-away price costs one more node, not a path of them). A leaf whose last level has
 gone stays linked, so that old news of its prices can still be recognised as old, until more such idle leaves have
-gathered than leaves are in use; then the oldest are recycled.
+gathered than half of those in use and `IDLE_MIN`; then the oldest are recycled.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ def recycle_idle(store: int) -> bool:
 def _take_leaf(store: int) -> int:
     root = store_at(store)
     if root.leaf_free == 0 and (
-        root.leaf_next >= root.leaf_capacity or (root.idle_count >= IDLE_MIN and root.idle_count > root.leaves_live)
+        root.leaf_next >= root.leaf_capacity or root.idle_count > IDLE_MIN + (root.leaves_live >> 1)
     ):
         recycle_idle(store)
     leaf = root.leaf_free

@@ -88,7 +88,6 @@ def level_set(store: int, instrument: int, side: int, price: int, qty: int, orde
     owner = owner_of(instrument, side)
     rank = side * price
     book = book_at(root.books_address, instrument)
-    book.depth_known = 1
     if ts != 0 and ts < (book.quote_ts_bid if side == 1 else book.quote_ts_ask):
         if rank > (book.quote_rank_bid if side == 1 else book.quote_rank_ask):
             return 0
@@ -100,6 +99,7 @@ def level_set(store: int, instrument: int, side: int, price: int, qty: int, orde
         return 0
     if level.head != 0:
         return BAD_VALUE
+    book.depth_known = 1
     change = _store_level(store, owner, cell, rank, qty, orders & 0x7FFFFFFF, ts)
     if change == 0:
         return 0

@@ -9,7 +9,7 @@ A snapshot says after which journal record it was taken; state is restored by lo
 journal from the next record on. A file is written beside its place, synced and renamed, so a killed writer leaves the
 older snapshots as they were. A file is checked whole before the first byte of the arena changes.
 
-Fields ending in `_address` are moved by the distance between the two arenas; `_function` fields keep what the engine
+Fields ending in `_address` are moved by the distance their region has moved; `_function` fields keep what the engine
 has put there. State layouts carry a version, `STATE_SCHEMA`: who changes the layout of a region raises it by one and
 registers, with `@migration(old_version)`, how the old arrays become the new ones. The last three versions load.
 """
@@ -81,7 +81,8 @@ def write_snapshot(arena: Arena, path: Path, sequence: int) -> bytes:
     regions = [
         {"name": r.name, "dtype": dtype_to_json(r.dtype), "used": arena.used_records(r)} for r in arena.state_regions
     ]
-    directory = json.dumps({"base": arena.address, "regions": regions}, separators=(",", ":")).encode()
+    starts = [[r.name, r.address] for r in arena.regions]  # scratch too: addresses may point at it
+    directory = json.dumps({"starts": starts, "regions": regions}, separators=(",", ":")).encode()
     header = _HEADER.pack(MAGIC, STATE_SCHEMA, 0, sequence, len(directory), digest)
     total = hashlib.blake2b(digest_size=_DIGEST_SIZE)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
@@ -105,7 +106,7 @@ class Snapshot:
     path: Path
     schema: int
     sequence: int
-    base: int
+    starts: dict[str, int]  # address of each region in the arena that was saved
     digest: bytes
     regions: Regions
 
@@ -136,7 +137,7 @@ def load_snapshot(path: Path) -> Snapshot:
         dtype = dtype_from_json(entry["dtype"])
         regions[entry["name"]] = np.frombuffer(body, dtype, entry["used"], offset).copy()
         offset += entry["used"] * dtype.itemsize
-    return Snapshot(path, schema, sequence, directory["base"], digest, regions)
+    return Snapshot(path, schema, sequence, dict(directory["starts"]), digest, regions)
 
 
 def migrate(snapshot: Snapshot, schema: int = STATE_SCHEMA) -> Regions:
@@ -186,13 +187,16 @@ def read_snapshot(arena: Arena, path: Path, schema: int = STATE_SCHEMA) -> int:
             raise SnapshotError(f"{path}: region {name!r} holds {len(records)} records, room is for {region.count}")
     if snapshot.schema == schema and state_digest(regions.items()) != snapshot.digest:
         raise SnapshotError(f"{path}: its state does not hash to the digest it carries")
-    shift = arena.address - snapshot.base
+    moves = sorted((start, arena[name].address - start) for name, start in snapshot.starts.items() if name in arena)
+    starts, shifts = (np.array(column, np.int64) for column in zip(*moves, strict=True))
     for name, records in regions.items():
         region = targets[name]
         for field in volatile_fields(region.dtype):
             if field.endswith("_function"):
                 records[field] = region.view[: len(records)][field]
             else:
+                # regions are aligned by address, so each has its own distance between the two arenas
+                shift = shifts[np.searchsorted(starts, records[field], side="right") - 1]
                 records[field] = np.where(records[field] != 0, records[field] + shift, 0)
         region.view[: len(records)] = records
         # what an earlier run left behind the part in use would come to light as the pool grows
