@@ -24,6 +24,7 @@ from nanotick.core.mode import INTERPRET
 KERNEL_MODULES: list[str] = [
     "nanotick.book.apply",
     "nanotick.book.calls",
+    "nanotick.book.itch_book",
     "nanotick.core.clock",
     "nanotick.core.journal_kernel",
     "nanotick.core.journal_reader",
