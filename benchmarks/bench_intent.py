@@ -15,9 +15,10 @@ from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.kernel import REGISTRY, compile_entry, kernel
 from nanotick.core.memory import load_i64, store_i64
 from nanotick.core.records import EVENT, Kind, event_at
+from nanotick.core.tape import tape_at
 from nanotick.orders import OrderTable, order_release, order_report, order_reserve
 from nanotick.portfolio import Portfolio
-from nanotick.risk import RiskLimits, RiskStage, risk_check, risk_refresh, risk_update, tape_at
+from nanotick.risk import RiskLimits, RiskStage, risk_check, risk_refresh, risk_update
 
 ORDERS = 200_000
 LEVELS = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import Contract, Instrument, InstrumentTable
-from nanotick.portfolio import (
-    Portfolio,
-    account_refresh,
+from nanotick.portfolio import Portfolio
+from tests.portfolio.calls import (
+    portfolio_bust,
     portfolio_fill,
     portfolio_funding,
     portfolio_mark,
+    position_average,
     position_unrealised,
+    refresh,
+    roll_day,
 )
 
 CASH = 50_000_000_000
@@ -169,4 +173,119 @@ def test_every_event_leaves_the_ledger_of_an_accountant(method, events):
         check(portfolio, reference, table, marks_now)
     for s in range(STRATEGIES + 1):
         equity = int(portfolio.accounts.view[s]["equity"])
-        assert account_refresh(portfolio.address, s) == equity
+        assert refresh(portfolio.address, s) == equity
+
+
+@pytest.mark.parametrize("method", ["average", "fifo"])
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from([1, -1]),
+            st.integers(9_000, 11_000),
+            st.integers(1, 50),
+            st.integers(0, 9),
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    data=st.data(),
+)
+def test_a_bust_leaves_cash_quantity_and_total_profit_as_if_the_fill_had_never_been(method, rows, data):
+    portfolio, _ = make(method)
+    busted = data.draw(st.sets(st.integers(0, len(rows) - 1)))
+    for ts, (n, side, price, qty, fee) in enumerate(rows):
+        portfolio_fill(portfolio.address, 0, n, side, price, qty, fee, ts)
+    for i in sorted(busted, reverse=data.draw(st.booleans())):
+        n, side, price, qty, fee = rows[i]
+        portfolio_bust(portfolio.address, 0, n, side, price, qty, fee, 100)
+    for n in range(3):
+        want = Reference(INSTRUMENTS[n], method == "fifo")
+        left = [row for i, row in enumerate(rows) if i not in busted and row[0] == n]
+        for _, side, price, qty, fee in left:
+            want.fill(side, price, qty, fee)
+        got = portfolio.positions.view[n]
+        assert (got["qty"], got["flow"], got["fees"]) == (want.qty, want.flow, want.fees)
+        assert got["flow"] == got["realised"] - got["cost"]
+        assert got["trades"] == len(left) and got["traded_qty"] == sum(row[3] for row in left)
+        if got["qty"] == 0:
+            assert got["cost"] == 0 and got["realised"] == want.realised
+
+
+@pytest.mark.parametrize("method", ["average", "fifo"])
+def test_a_bust_of_the_last_opening_fill_restores_cost_and_realised_exactly(method):
+    portfolio, _ = make(method)
+    portfolio_fill(portfolio.address, 0, 0, 1, 10_000, 10, 0, 1)
+    portfolio_fill(portfolio.address, 0, 0, 1, 11_000, 10, 0, 2)
+    assert portfolio_bust(portfolio.address, 0, 0, 1, 11_000, 10, 0, 3) == 0
+    got = portfolio.positions.view[0]
+    assert (got["qty"], got["cost"], got["realised"]) == (10, 100_000, 0)
+
+
+def test_fifo_without_room_for_more_lots_still_conserves_every_unit():
+    portfolio, _ = make("fifo", lots=2)
+    reference = Reference(LINEAR, False)
+    for ts, (side, price, qty) in enumerate(
+        [(1, 100, 5), (1, 101, 5), (1, 102, 5), (1, 103, 5), (-1, 99, 12), (-1, 98, 20), (1, 97, 12)]
+    ):
+        reference.flow -= side * price * qty
+        portfolio_fill(portfolio.address, 0, 0, side, price, qty, 0, ts)
+        got = portfolio.positions.view[0]
+        assert got["flow"] == got["realised"] - got["cost"] == reference.flow
+    assert got["qty"] == 0 == got["cost"] and got["lots_merged"] > 0
+    for s in (0, 1):  # another position finds no lot at all
+        portfolio_fill(portfolio.address, s, 1, 1, 50, 3, 0, 9)
+    portfolio_fill(portfolio.address, 1, 0, 1, 100, 3, 0, 10)
+    portfolio_fill(portfolio.address, 1, 0, -1, 90, 2, 0, 11)
+    portfolio_fill(portfolio.address, 1, 0, -1, 90, 1, 0, 12)
+    got = portfolio.positions.view[3]
+    assert (got["qty"], got["cost"], got["realised"]) == (0, 0, -30)
+
+
+def test_money_that_does_not_fit_is_counted_as_broken_and_the_quantity_is_kept():
+    portfolio, _ = make("average")
+    portfolio_fill(portfolio.address, 0, 0, 1, 1 << 40, 1 << 40, 0, 1)
+    assert portfolio.positions.view[0]["qty"] == 1 << 40
+    assert portfolio.accounts.view[0]["cash"] == CASH
+
+
+def test_average_price_of_linear_and_inverse_positions():
+    portfolio, _ = make("average")
+    for n, (first, second) in enumerate([(10_000, 10_100), (5_000, 5_100), (600_000, 300_000)]):
+        assert math.isnan(position_average(portfolio.address, 0, n))
+        portfolio_fill(portfolio.address, 0, n, -1, first, 10, 0, 1)
+        portfolio_fill(portfolio.address, 0, n, -1, second, 10, 0, 2)
+    assert position_average(portfolio.address, 0, 0) == 10_050
+    assert position_average(portfolio.address, 0, 1) == 5_050
+    assert position_average(portfolio.address, 0, 2) == pytest.approx(400_000, rel=1e-6)  # harmonic
+
+
+def test_a_day_begins_at_its_offset():
+    hour = 3_600_000_000_000
+    table = InstrumentTable(INSTRUMENTS[:1])
+    portfolio = Portfolio(Arena(1 << 24), 1, table, [CASH], day_offset_ns=5 * hour)
+    day = 20_000 * 24 * hour
+    assert not roll_day(portfolio.address, day + 4 * hour)
+    portfolio_fill(portfolio.address, 0, 0, 1, 10_000, 10, 100, 1)
+    portfolio_mark(portfolio.address, 0, 9_000)
+    assert portfolio.accounts.view[0]["day_start_equity"] == CASH
+    assert not roll_day(portfolio.address, day + 5 * hour - 1)
+    assert roll_day(portfolio.address, day + 5 * hour)
+    assert portfolio.accounts.view[0]["day_start_equity"] == CASH - 101_000_000
+    assert portfolio.accounts.view[1]["max_drawdown"] == 101_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rates": {}}, "XBTUSD@SIM settles in BTC and the account is in USD"),
+        ({"rates": {"BTC": "-1"}}, "positive rate of BTC"),
+        ({"rates": {"BTC": "60000.00000000000000000001"}}, "too many digits"),
+        ({"method": "lifo"}, "'average' or 'fifo', found 'lifo'"),
+        ({"cash": [1]}, "the cash of each of 2 strategies, found 1"),
+    ],
+)
+def test_a_portfolio_that_cannot_be_made_says_why(arguments, message):
+    given_ = {"cash": [CASH, CASH], "rates": {"BTC": "60000"}, **arguments}
+    with pytest.raises(ValueError, match=message):
+        Portfolio(Arena(1 << 26), 2, InstrumentTable(INSTRUMENTS), **given_)

@@ -35,6 +35,7 @@ _NEW, _CANCEL = int(Pending.NEW), int(Pending.CANCEL)
 _REPLACE, _UNKNOWN = int(Pending.REPLACE), int(Pending.UNKNOWN)
 _SEEN_REJECTED, _SEEN_EXPIRED = int(Seen.REJECTED), int(Seen.EXPIRED)
 _SEEN_GONE, _SEEN_TRIGGERED = int(Seen.CANCELLED | Seen.EXPIRED), int(Seen.TRIGGERED)
+_NO_INSTRUMENT = int(Seen.NO_INSTRUMENT)
 _LIMIT, _STOP_LIMIT = int(OrderType.LIMIT), int(OrderType.STOP_LIMIT)
 _IOC, _FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
 
@@ -202,7 +203,7 @@ def end_order(orders: int, slot: int, state: int, now: int) -> None:
     """Give an open order its terminal state and put its slot into quarantine."""
     root = orders_at(orders)
     order = order_at(root.orders_address, slot)
-    if order.instrument < root.instruments:
+    if order.seen & _NO_INSTRUMENT == 0:
         unlink_order(orders, order)
     if order.released != 0:
         count_released(orders, order.strategy, -1)

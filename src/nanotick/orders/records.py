@@ -66,6 +66,7 @@ class Seen(IntFlag):
     REJECTED = 8
     CANCELLED = 16
     EXPIRED = 32
+    NO_INSTRUMENT = 64  # not by the venue: the intent named none of ours (its number in pending_qty) and is in no list
 
 
 class ReportFlag(IntFlag):
@@ -101,7 +102,7 @@ class OrderChange(IntFlag):
     DUPLICATE = 64  # this execution, or this answer, had been booked before: nothing done
     LATE = 128  # about an order that had ended
     BREAK = 256  # contradicts what is known (overfill, bust of no fill, strange id): reconcile with the venue
-    UNKNOWN_ORDER = 512  # no such order here: nothing done
+    UNKNOWN_ORDER = 512  # no such order here, or none that was ever sent: nothing done; always with BREAK
     LOST = 1024  # no memory to remember an execution by: nothing done; always with BREAK
 
 

@@ -401,14 +401,14 @@ def order_report(orders: int, event_address: int) -> int:
     root = orders_at(orders)
     event = event_at(event_address)
     slot = order_find(orders, event.id)
-    change = _BREAK
-    if slot < 0:
-        change = _NO_ORDER | _BREAK
-    else:
+    change = _NO_ORDER | _BREAK
+    if slot >= 0:
         order = order_at(root.orders_address, slot)
-        wrong_side = event.side != 0 and event.side != order.side
-        if order.released != 0 and event.instrument == order.instrument and not wrong_side:
-            change = _apply(orders, order, slot, event)
+        if order.released != 0:
+            wrong_side = event.side != 0 and event.side != order.side
+            change = _BREAK
+            if event.instrument == order.instrument and not wrong_side:
+                change = _apply(orders, order, slot, event)
     if change & _BREAK != 0:
         root.breaks += 1
     return change

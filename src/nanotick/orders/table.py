@@ -54,6 +54,7 @@ from nanotick.orders.records import (
 
 _NEW, _CANCEL = int(Pending.NEW), int(Pending.CANCEL)
 _REPLACE, _UNKNOWN = int(Pending.REPLACE), int(Pending.UNKNOWN)
+_NO_INSTRUMENT = int(Seen.NO_INSTRUMENT)
 _SEEN_REJECTED, _SEEN_GONE = int(Seen.REJECTED), int(Seen.CANCELLED | Seen.EXPIRED)
 _OF_STRATEGY = int(CommandFlag.POST_ONLY | CommandFlag.REDUCE_ONLY)
 _CLOSING = int(CommandFlag.CLOSE_ALL | CommandFlag.REDUCE_ONLY)
@@ -209,7 +210,9 @@ def _reserve(
         link_order(orders, order, slot)
         count_intent(orders, order, 1)
     else:
-        order.instrument = 0xFFFF_FFFF  # risk names it; it is in no list
+        order.instrument = 0  # a number that may be used as an index, whoever reads it; risk refuses the order
+        order.pending_qty = instrument
+        order.seen = _NO_INSTRUMENT
     return order_id
 
 
@@ -252,7 +255,7 @@ def order_release(orders: int, order_id: int, now: int) -> bool:
         return False
     root = orders_at(orders)
     order = order_at(root.orders_address, slot)
-    if order.state != INTENT or order.instrument >= root.instruments:
+    if order.state != INTENT or order.seen != 0:
         return False
     count_intent(orders, order, -1)
     order.state = PENDING_NEW
@@ -278,10 +281,10 @@ def order_refuse(orders: int, order_id: int, now: int) -> bool:
     order = order_at(root.orders_address, slot)
     if order.state != INTENT:
         return False
-    if order.instrument < root.instruments:
+    if order.seen & _NO_INSTRUMENT == 0:
         count_intent(orders, order, -1)
     order.cancelled_qty = order.qty
-    order.seen = _SEEN_REJECTED
+    order.seen = order.seen | _SEEN_REJECTED
     end_order(orders, slot, REJECTED, now)
     return True
 

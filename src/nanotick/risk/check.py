@@ -17,6 +17,7 @@ from nanotick.orders import (
     INTENT,
     SLOT_MASK,
     Pending,
+    Seen,
     aggregate_of,
     first_open,
     next_open,
@@ -63,7 +64,7 @@ _IOC, _FOK, _GTD = int(TimeInForce.IOC), int(TimeInForce.FOK), int(TimeInForce.G
 _POST_ONLY, _REDUCE_ONLY = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY)
 _CLOSE_ALL = int(CommandFlag.CLOSE_ALL)
 _TRADING, _INVERSE = int(TradingStatus.TRADING), int(Contract.INVERSE)
-_REPLACE_PENDING = int(Pending.REPLACE)
+_REPLACE_PENDING, _NAMED_NONE = int(Pending.REPLACE), int(Seen.NO_INSTRUMENT)
 _INSTRUMENT_SIZE = INSTRUMENT.itemsize
 
 
@@ -264,11 +265,12 @@ def _valuation_price(instrument: Any, price: int, reference: int) -> int:
 
 
 @kernel
-def _tradable_check(risk: int, number: int, scope: int) -> int:
+def _tradable_check(risk: int, order: Any, scope: int) -> int:
     """Whether the instrument exists, is not restricted and trades."""
     root = risk_at(risk)
-    if number < 0 or number >= root.instruments:
-        return refuse(risk, _NO_INSTRUMENT, number, root.instruments, scope)
+    number = order.instrument
+    if order.seen & _NAMED_NONE != 0 or number >= root.instruments:
+        return refuse(risk, _NO_INSTRUMENT, order.pending_qty, root.instruments, scope)
     instrument = instrument_at(root.instruments_address, number)
     if instrument.restricted != 0:
         return refuse(risk, _RESTRICTED, instrument.restricted, 0, scope)
@@ -341,7 +343,7 @@ def risk_check(risk: int, order_id: int, now: int) -> int:
     kind, price, qty = order.order_type, order.price, order.qty
     check = standing_check(risk, scope, reduces, closes)
     if check == _PASS:
-        check = _tradable_check(risk, number, scope)
+        check = _tradable_check(risk, order, scope)
     if check != _PASS:
         return check
     instrument = instrument_at(root.instruments_address, number)
@@ -393,7 +395,7 @@ def risk_check_replace(risk: int, order_id: int, price: int, qty: int, now: int)
     reduces = order.flags & _REDUCE_ONLY != 0
     check = standing_check(risk, scope, reduces, False)
     if check == _PASS:
-        check = _tradable_check(risk, number, scope)
+        check = _tradable_check(risk, order, scope)
     if check != _PASS:
         return check
     instrument = instrument_at(root.instruments_address, number)
