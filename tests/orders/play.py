@@ -5,6 +5,8 @@ what the engine does: reserve and release, note a cancel, note a replace. An `id
 negative number -n, the n-th order made before that.
 """
 
+from typing import Any
+
 import numpy as np
 
 from nanotick.core.arena import Arena
@@ -96,7 +98,7 @@ INSTRUMENTS = (Instrument("ABC"), Instrument("XYZ"))
 class Played:
     """An order table and the memory to play scripts on it."""
 
-    def __init__(self, capacity: int = 1 << 14, strategies: int = 2, arena_size: int = 1 << 27, **options: int) -> None:
+    def __init__(self, capacity: int = 1 << 14, strategies: int = 2, arena_size: int = 1 << 27, **options: Any) -> None:
         self.arena = Arena(arena_size)
         self.table = OrderTable(self.arena, strategies, InstrumentTable(INSTRUMENTS), capacity, **options)
 

@@ -22,7 +22,9 @@ def session(seed: int, count: int) -> str:
     rng = random.Random(seed)
     limits = RiskLimits(max_orders_per_second=20, max_messages_per_second=30, duplicate_window_s="0.02")
     desk = Desk(limits)
-    answers, ids, now = [], [], NOW
+    answers: list[int] = []
+    ids: list[int] = []
+    now = NOW
     for i in range(count):
         now += rng.randrange(40_000_000)
         desk.stage.tape.view["book_ts"] = now - rng.randrange(1_100_000_000)
