@@ -28,12 +28,13 @@ from nanotick.strategy.base import Strategy
 
 Data = str | Path | tuple[npt.NDArray[Any], InstrumentTable]
 Progress = Callable[[int, int, float], None]
+Chooser = Callable[[InstrumentTable], Sequence[StrategySetup]]
 _EVENT_SUFFIXES = (".nt", ".nt.zst", ".parquet")
 
 
 def backtest(
     data: Data | Sequence[Data],
-    strategies: Strategy | str | StrategySetup | Sequence[Strategy | str | StrategySetup],
+    strategies: Strategy | str | StrategySetup | Sequence[Strategy | str | StrategySetup] | Chooser,
     *,
     venue: VenueConfig | None = None,
     limits: RiskLimits | None = None,
@@ -55,7 +56,8 @@ def backtest(
     data : path, (events, InstrumentTable), or a sequence of them
         Event files (`.nt`, `.nt.zst`, `.parquet`), any source format that `nanotick data` reads, or arrays of EVENT
         records. Inputs that follow each other in time are run one after the other, inputs that overlap are merged.
-    strategies : Strategy, name of a built-in one, StrategySetup, or a sequence of them
+    strategies : Strategy, name of a built-in one, StrategySetup, a sequence of them, or a function
+        The function is given the instruments of the run and returns setups.
     venue : VenueConfig, optional
         Latency, queue, fee and impact models of the replay exchange.
     limits : RiskLimits, optional
@@ -90,7 +92,8 @@ def backtest(
         raise ValueError("no data: give at least one file; `nanotick data synthetic -o day.nt` makes one")
     opened = [_open(item, data_format) for item in inputs]
     table, recordings = _recordings(opened, tuple(symbols), _nanoseconds(end))
-    setups = _setups(strategies, to_scaled(str(cash), 6, "cash"))
+    chosen = strategies if isinstance(strategies, (Strategy, str, StrategySetup, Sequence)) else strategies(table)
+    setups = _setups(chosen, to_scaled(str(cash), 6, "cash"))
     run = Backtest(
         recordings=recordings,
         instruments=table,

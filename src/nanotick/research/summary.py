@@ -119,24 +119,46 @@ _ROWS: tuple[tuple[str, Callable[[Figures], str], Callable[[Figures], float] | N
 )
 
 
+# the same for many strategies: one line each, so fewer figures
+_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("Net P&L", lambda f: words.money(f.net, signed=True)),
+    ("Fees", lambda f: words.money(f.fees)),
+    ("Drawdown", lambda f: words.money(f.max_drawdown)),
+    ("Fills", lambda f: words.count(f.fills)),
+    ("Maker", lambda f: words.percent(f.maker_share, 0)),
+    ("Hits", lambda f: words.percent(f.hit_ratio, 0)),
+    ("Mark-out 10 s", lambda f: words.number(f.mark_outs[2].ticks, 2, signed=True)),
+)
+MOST_COLUMNS = 3  # strategies side by side; more are listed one below the other
+
+
 def summary_table(result: BacktestResult) -> Any:
-    """The headline figures, a column a strategy and one for all together, as a `rich.table.Table`."""
+    """The headline figures as a `rich.table.Table`: strategies side by side, or below each other when there are many."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     found = result.statistics
-    currency = f" ({found.currency})" if found.currency else ""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column(f"{'partial run' if result.partial else 'run'}{currency}", style="dim", no_wrap=True)
+    currency = f" ({found.currency})" if found.currency else ""
     columns = list(found.strategies) + ([found.total] if len(found.strategies) != 1 else [])
+    table.add_column(f"{'partial run' if result.partial else 'run'}{currency}", style="dim", no_wrap=True)
+    if len(found.strategies) > MOST_COLUMNS:
+        for name, _ in _COLUMNS:
+            table.add_column(name, justify="right")
+        for number, figures in enumerate(columns):
+            if number == len(columns) - 1:
+                table.add_section()
+            cells = [write(figures) for _, write in _COLUMNS]
+            table.add_row(figures.name, _coloured(cells[0], figures.net), *cells[1:])
+        return table
     for figures in columns:
         table.add_column(figures.name, justify="right", no_wrap=True)
     for label, write, colour in _ROWS:
-        cells = []
-        for figures in columns:
-            value = colour(figures) if colour else math.nan
-            style = "green" if value > 0 else "red" if value < 0 else ""
-            cells.append(Text(write(figures), style=style))
-        table.add_row(label, *cells)
+        table.add_row(label, *(_coloured(write(f), colour(f) if colour else math.nan) for f in columns))
     return table
+
+
+def _coloured(text: str, value: float) -> Any:
+    from rich.text import Text
+
+    return Text(text, style="green" if value > 0 else "red" if value < 0 else "")

@@ -1,0 +1,82 @@
+"""`nanotick strategies`: what is built in, and what can be set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+def describe() -> list[dict[str, Any]]:
+    """Name, class, first sentence and parameters of every built-in strategy."""
+    from nanotick.strategies import BUILT_IN, built_in
+
+    rows = []
+    for name in BUILT_IN:
+        cls = built_in(name)
+        documented = _documented(cls.__doc__ or "")
+        rows.append(
+            {
+                "name": name,
+                "class": f"{cls.__module__}:{cls.__qualname__}",
+                "about": (cls.__doc__ or "").strip().splitlines()[0],
+                "parameters": {k: v for k, v in cls().parameters.items() if k in documented or not documented},
+                "meaning": documented,
+            }
+        )
+    return rows
+
+
+def _documented(doc: str) -> dict[str, str]:
+    """Parameters of a NumPy-style docstring and what is said about each."""
+    found: dict[str, str] = {}
+    lines, name, inside = doc.splitlines(), "", False
+    for i, line in enumerate(lines):
+        text = line.strip()
+        if i + 1 < len(lines) and set(lines[i + 1].strip()) == {"-"}:
+            inside = text == "Parameters"
+        elif inside and " : " in text and len(line) - len(line.lstrip()) <= 4:
+            name = text.split(" : ")[0]
+            for each in name.split(", "):
+                found[each] = ""
+        elif inside and name and text and set(text) != {"-"}:
+            for each in name.split(", "):
+                found[each] = f"{found[each]} {text}".strip()
+    return found
+
+
+def strategies(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """List the built-in strategies with their parameters and defaults.
+
+    For example:
+
+    nanotick strategies
+
+    nanotick strategies --json
+
+    Parameters
+    ----------
+    as_json
+        Print a list of objects: name, class, about, parameters, meaning.
+    """
+    rows = describe()
+    if as_json:
+        from nanotick.cli.progress import print_json
+
+        print_json(rows)
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for row in rows:
+        console.print(f"\n[bold]{row['name']}[/]  {row['about']}", highlight=False)
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2))
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(style="dim")
+        for name, value in row["parameters"].items():
+            table.add_row(f"  {name}", f"{value:,}" if type(value) is int else str(value), row["meaning"].get(name, ""))
+        console.print(table)
+    console.print("\nA strategy of your own: nanotick backtest DATA --strategy path.py:Class", highlight=False)
+    return 0
