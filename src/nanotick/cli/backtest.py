@@ -30,7 +30,7 @@ def backtest(
     seed: int | None = None,
     data_format: Annotated[str, Parameter(name=["--format", "-f"])] = "",
     per_symbol: bool | None = None,
-    json_path: Annotated[Path | None, Parameter(name="--json")] = None,
+    json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     html: Path | None = None,
     title: str = "",
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,

@@ -46,7 +46,7 @@ def demo_config(seed: int) -> Any:
 def demo(
     *,
     html: Path = Path("nanotick-demo.html"),
-    json_path: Annotated[Path | None, Parameter(name="--json")] = None,
+    json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     picture: Path | None = None,
     seed: int = 7,
     hours: float = 6.5,

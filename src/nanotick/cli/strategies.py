@@ -9,11 +9,12 @@ from cyclopts import Parameter
 
 def describe() -> list[dict[str, Any]]:
     """Name, class, first sentence and parameters of every built-in strategy."""
-    from nanotick.strategies import BUILT_IN, built_in
+    from nanotick.research.run_config import load_strategy
+    from nanotick.strategies import BUILT_IN
 
     rows = []
     for name in BUILT_IN:
-        cls = built_in(name)
+        cls = load_strategy(name)
         documented = _documented(cls.__doc__ or "")
         rows.append(
             {

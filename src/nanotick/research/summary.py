@@ -123,17 +123,16 @@ _ROWS: tuple[tuple[str, Callable[[Figures], str], Callable[[Figures], float] | N
 _COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("Net P&L", lambda f: words.money(f.net, signed=True)),
     ("Fees", lambda f: words.money(f.fees)),
-    ("Drawdown", lambda f: words.money(f.max_drawdown)),
     ("Fills", lambda f: words.count(f.fills)),
     ("Maker", lambda f: words.percent(f.maker_share, 0)),
     ("Hits", lambda f: words.percent(f.hit_ratio, 0)),
-    ("Mark-out 10 s", lambda f: words.number(f.mark_outs[2].ticks, 2, signed=True)),
+    ("10 s, ticks", lambda f: words.number(f.mark_outs[2].ticks, 2, signed=True)),
 )
 MOST_COLUMNS = 3  # strategies side by side; more are listed one below the other
 
 
 def summary_table(result: BacktestResult) -> Any:
-    """The headline figures as a `rich.table.Table`: strategies side by side, or below each other when there are many."""
+    """The headline figures as a `rich.table.Table`: strategies side by side, or one below the other when many."""
     from rich import box
     from rich.table import Table
 
@@ -144,7 +143,7 @@ def summary_table(result: BacktestResult) -> Any:
     table.add_column(f"{'partial run' if result.partial else 'run'}{currency}", style="dim", no_wrap=True)
     if len(found.strategies) > MOST_COLUMNS:
         for name, _ in _COLUMNS:
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         for number, figures in enumerate(columns):
             if number == len(columns) - 1:
                 table.add_section()
