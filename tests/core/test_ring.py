@@ -95,7 +95,7 @@ def test_one_producer_and_one_consumer_in_threads_keep_every_record_whole_and_in
     ring = Ring.create(Arena(1 << 20), "ring", capacity)
     scratch, out = np.zeros(8, np.int64), np.zeros(COUNT + 8, np.int64)
     torn = []
-    count = COUNT if capacity > 2 else COUNT // 20
+    count = COUNT if capacity > 2 else COUNT // 100
     run_threads(
         [
             (produce, (ring.address, int(scratch.ctypes.data), 0, count, 0)),
