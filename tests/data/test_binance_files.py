@@ -1,5 +1,6 @@
 """Real Binance recordings: exact counts, unbroken update ids, and a book that agrees with bookTicker."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from nanotick.core.records import EVENT, Flag, Kind
 from nanotick.data.archive import open_sources
-from nanotick.data.convert import convert_to_events
+from nanotick.data.convert import convert_to_events, validate_sources
 from nanotick.data.eventfile import EventFile
 from nanotick.data.format import Options, Reading
 from nanotick.data.quality import Anomaly
@@ -69,8 +70,6 @@ def test_consecutive_days_join_without_a_gap(shared_data: Path) -> None:
 
 
 def test_a_day_taken_out_of_the_middle_is_a_gap(shared_data: Path, tmp_path: Path) -> None:
-    import gzip
-
     lines = gzip.open(shared_data / "hftbacktest/spot/btcusdt_20230405.dat.gz").read().splitlines(keepends=True)
     depth = [i for i, line in enumerate(lines) if b"depthUpdate" in line]
     target = tmp_path / "btcusdt.log"
@@ -100,6 +99,49 @@ def test_markets_of_one_symbol_are_instruments_of_their_own(shared_data: Path) -
     events = reading.events()
     assert [(i.symbol, i.venue) for i in reading.listing] == [("BTCUSDT", "BINANCE"), ("BTCUSDT", "BINANCE_USDM")]
     assert set(events["venue"]) == {0, 1} and set(events["instrument"]) == {0, 1}
+
+
+def validated(shared_data: Path, *names: str) -> "tuple[dict, bool]":
+    reading = Reading(open_sources([shared_data / "hftbacktest" / name for name in names]))
+    return validate_sources(reading, reading)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"), [("spot/btcusdt_20240808.gz", 3_450), ("cm/ethusd_perp_20240808.gz", 22_880)]
+)
+def test_the_rebuilt_book_s_best_is_book_ticker_s_after_every_depth_message(
+    shared_data: Path, name: str, depth: int
+) -> None:
+    result, good = validated(shared_data, name)
+    assert good and (result["gaps"], result["best_agrees"], result["best_differs"]) == (0, depth, 0)
+
+
+def test_a_level_changed_in_a_recording_makes_validation_fail(shared_data: Path, tmp_path: Path) -> None:
+    lines = gzip.open(shared_data / "hftbacktest/spot/btcusdt_20240808.gz").read().splitlines(keepends=True)
+    snapshot = next(i for i, line in enumerate(lines) if b"lastUpdateId" in line)
+    assert b'"3.78826000"' in lines[snapshot]
+    lines[snapshot] = lines[snapshot].replace(b'"3.78826000"', b'"3.78827000"', 1)
+    path = tmp_path / "btcusdt_20240808.log"
+    path.write_bytes(b"".join(lines))
+    reading = Reading(open_sources([path]))
+    result, good = validate_sources(reading, reading)
+    assert not good and result["best_differs"] > 0 and result["gaps"] == 0
+
+
+@pytest.mark.nightly
+def test_books_of_all_recordings_agree_over_both_days(shared_data: Path) -> None:
+    agreed = 0
+    for market, pairs in {
+        "usdm": [("btcusdt_20230404.dat", "btcusdt_20230405.dat"), ("btcusdt_20240718", "btcusdt_20240719"),
+                 ("ethusdt_20240718", "ethusdt_20240719"), ("btcusdt_20240808",), ("ethusdt_20240808",)],
+        "spot": [("btcusdt_20240808", "btcusdt_20240809"), ("ethusdt_20240808", "ethusdt_20240809")],
+        "cm": [("btcusd_perp_20240808", "btcusd_perp_20240809"), ("ethusd_perp_20240808", "ethusd_perp_20240809")],
+    }.items():  # fmt: skip
+        for days in pairs:
+            result, good = validated(shared_data, *(f"{market}/{day}.gz" for day in days))
+            assert good and result["gaps"] == 0 and result["best_differs"] == 0, (market, days)
+            agreed += result["best_agrees"]
+    assert agreed > 130_000
 
 
 def test_a_symbol_not_asked_for_gives_no_events(shared_data: Path) -> None:

@@ -11,7 +11,7 @@ the tick and are rounded. Spot bookTicker carries no time; its rows take the lat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from nanotick.core.records import BOTH_SIDES, BUY, EVENT, SELL, Flag, Kind
 from nanotick.data.archive import Blocks, Source, Stream
 from nanotick.data.binance_markets import Markets, instrument_of
-from nanotick.data.format import Listing, Options
+from nanotick.data.format import Listing, Options, Reading
 from nanotick.data.quality import Anomaly, QualityReport
 from nanotick.data.recorded_lines import STAMPED, line_end, memory_stream, split_line, symbol_in
 from nanotick.wire import binance_scan as scan
@@ -464,6 +464,12 @@ class BinanceLines:
     ) -> Iterator[npt.NDArray[Any]]:
         """Events of the recordings, one after the other; chains of update ids go on from file to file."""
         return read_streams([(source.label, source.open) for source in sources], options, report, listing)
+
+    def validate(self, reading: Reading, chunks: Iterable[npt.NDArray[Any]]) -> tuple[dict[str, Any], bool]:
+        """Update ids, and the rebuilt book against bookTicker."""
+        from nanotick.data.binance_validate import validate_binance
+
+        return validate_binance(reading, chunks)
 
 
 def read_streams(

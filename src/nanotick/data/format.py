@@ -36,6 +36,9 @@ FORMATS: dict[str, str] = {
     "bybit": "nanotick.data.venue_files:BYBIT",
     "bitstamp": "nanotick.data.venue_files:BITSTAMP",
     "bitfinex": "nanotick.data.venue_files:BITFINEX",
+    "tardis": "nanotick.data.tardis",
+    "hftbacktest": "nanotick.data.hftbacktest_npz",
+    "binance-csv": "nanotick.data.binance_csv",
 }
 
 SKIPPED = -1
