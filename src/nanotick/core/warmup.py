@@ -45,7 +45,9 @@ KERNEL_MODULES: list[str] = [
     "nanotick.wire.binance_chain",
     "nanotick.wire.binance_scan",
     "nanotick.wire.decimal_rows",
+    "nanotick.wire.iex_events",
     "nanotick.wire.itch_events",
+    "nanotick.wire.pcap",
 ]
 
 Progress = Callable[[str, int, int], None]

@@ -39,6 +39,8 @@ FORMATS: dict[str, str] = {
     "tardis": "nanotick.data.tardis",
     "hftbacktest": "nanotick.data.hftbacktest_npz",
     "binance-csv": "nanotick.data.binance_csv",
+    "moldudp64": "nanotick.data.moldudp64",
+    "iex": "nanotick.data.iex",
 }
 
 SKIPPED = -1
