@@ -219,7 +219,7 @@ def synthetic_day(
         one["limit_rate"] = round(symbol.limit_rate * 1_000)
         one["cancel_rate"] = round(1_000 / symbol.lifetime)
         one["market_rate"] = round(symbol.market_rate * 1_000)
-        one["lean"], one["informed"] = 380, 600
+        one["lean"], one["informed"] = 380, 1500
         one["lot"], one["mean_lots"] = 100, symbol.mean_lots
         pool = orders[i * book.POOL : (i + 1) * book.POOL]
         pool["next"] = np.arange(1, book.POOL + 1)

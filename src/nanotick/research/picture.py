@@ -22,7 +22,7 @@ _HEAD = 62
 
 def _nested(drawing: str, y: int) -> str:
     """A chart's drawing placed inside another one, without what only a page needs."""
-    opening, rest = drawing.split(">", 1)
+    opening, rest = drawing.split(">", 1)  # the crosshair's data stays behind: no script runs in a picture
     box = opening.split('viewBox="', 1)[1].split('"', 1)[0]
     width, height = box.split()[2:]
     return f'<svg x="0" y="{y}" width="{width}" height="{height}" viewBox="{box}">{rest}'
@@ -56,7 +56,7 @@ def build_picture(result: BacktestResult) -> str:
     for line in lines:
         keys.append(f'<path class="line {line.style}" d="M{x} 47h16"/><text class="tick" x="{x + 22}" y="51">')
         keys.append(f"{escape(line.name)}</text>")
-        x += 40 + round(6.4 * len(line.name))
+        x += 34 + round(5.7 * len(line.name))
     style = (
         resources.files("nanotick.research").joinpath("report.css").read_text("utf-8").split("@media (max-width", 1)[0]
     )

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nanotick.engine.output import MICRO
 from nanotick.research.axes import Floats, TimeAxis
 from nanotick.research.charts import Ints, Line
+from nanotick.research.execution import mark_outs
+from nanotick.research.results import together
 from nanotick.research.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -33,9 +36,20 @@ class ReportData:
         self.currency = self.statistics.currency
         self.offset_ns = result.output.session_offset_ns
 
+    @cached_property
+    def groups(self) -> dict[str, list[int]]:
+        """Strategies drawn as one: instances of one strategy, one a symbol, share their name without the symbol."""
+        groups: dict[str, list[int]] = {}
+        for number, run in enumerate(self.result.strategies):
+            symbol = self.result.instruments[run.instruments[0]].symbol if len(run.instruments) == 1 else ""
+            name = run.name.removesuffix(f" {symbol}") if symbol else run.name
+            groups.setdefault(name, []).append(number)
+        return groups
+
     def colour(self, strategy: int) -> str:
         """CSS class of a strategy's series."""
-        return f"s{strategy % COLOURS}"
+        place = next((i for i, members in enumerate(self.groups.values()) if strategy in members), 0)
+        return f"s{place % COLOURS}"
 
     @cached_property
     def axis(self) -> TimeAxis:
@@ -48,17 +62,30 @@ class ReportData:
         return TimeAxis(times, self.offset_ns)
 
     def equity_lines(self) -> list[Line]:
-        """Profit over time: each strategy, and all together when there are several."""
+        """Profit over time: each group of strategies, and all together when there are several."""
         lines = []
-        for number, run in enumerate(self.result.strategies[:MOST_LINES]):
-            curve = self.result.equity_of(number)
-            values = np.asarray(curve["equity_float"]) - run.cash / 1e6
-            lines.append(Line(run.name, np.asarray(curve["ts"]), values, self.colour(number)))
-        if len(self.result.strategies) > 1:
+        for name, members in list(self.groups.items())[:MOST_LINES]:
+            curve = together([self.result.equity_of(n) for n in members])
+            cash = sum(self.result.strategies[n].cash for n in members)
+            values = (curve["equity"] - cash) / MICRO
+            lines.append(Line(name, curve["ts"], values, self.colour(members[0])))
+        if len(self.groups) > 1:
             curve = self.result.equity_of()
-            cash = sum(s.cash for s in self.result.strategies) / 1e6
-            lines.append(Line("all together", np.asarray(curve["ts"]), np.asarray(curve["equity_float"]) - cash, "all"))
+            cash = sum(s.cash for s in self.result.strategies)
+            values = (np.asarray(curve["equity"]) - cash) / MICRO
+            lines.append(Line("all together", np.asarray(curve["ts"]), values, "all"))
         return lines
+
+    def group_mark_outs(self) -> list[tuple[str, str, list[float]]]:
+        """Name, CSS class and mark-outs in ticks of each group that traded."""
+        rows = []
+        traded = np.asarray(self.result.fills["strategy"])
+        for name, members in list(self.groups.items())[:COLOURS]:
+            fills = self.result.fills[np.isin(traded, members)]
+            if len(fills):
+                ticks = [m.ticks for m in mark_outs(self.result, fills)]
+                rows.append((name, self.colour(members[0]), ticks))
+        return rows
 
     def drawdown_line(self) -> Line:
         """Drawdown of all together."""
@@ -87,6 +114,7 @@ class ReportData:
         for strategy, number in self.result.pairs():
             if number == instrument:
                 ts, held = self.result.inventory(strategy, number)
-                name = self.result.strategies[strategy].name
+                run = self.result.strategies[strategy]
+                name = next((g for g, members in self.groups.items() if strategy in members), run.name)
                 lines.append(Line(name, ts, held / scale, self.colour(strategy), filled=True))
         return lines

@@ -155,8 +155,7 @@ def _signed(value: float) -> str:
 def mark_outs(data: ReportData) -> str:
     """What fills were worth a while later."""
     names = [words.duration(h) if h >= 1e9 else f"{h / 1e9:g} s" for h in HORIZONS_NS]
-    traded = [(n, f) for n, f in enumerate(data.statistics.strategies) if f.fills]
-    series = [(f.name, data.colour(n), [m.ticks for m in f.mark_outs]) for n, f in traded]
+    series = data.group_mark_outs()
     body = legend((name, style) for name, style, _ in series)
     body += figure(
         lambda w: charts.profile(w, 190, names, series, "Mark-outs in ticks", lambda v: words.number(v, 2)), HALF

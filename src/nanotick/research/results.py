@@ -365,7 +365,7 @@ class BacktestResult:
                 curve = self._derived_equity(number, strategy.cash)
             curve["strategy"] = number
             curves.append(curve)
-        curves.insert(0, _together(curves))
+        curves.insert(0, together(curves))
         for curve in curves:
             curve["equity_float"] = curve["equity"] / MICRO
             if len(curve):
@@ -468,14 +468,14 @@ def _ascending(ts: Any) -> Ints:
     return np.maximum.accumulate(np.asarray(ts, np.int64)) if len(ts) else np.empty(0, np.int64)
 
 
-def _together(curves: list[Any]) -> Any:
-    """Sum of the strategies' curves at all their times; each strategy counts with its latest sample."""
-    filled = [c for c in curves if len(c)]
+def together(curves: list[Any]) -> Any:
+    """Sum of several strategies' equity curves at all their times; each counts with its latest sample."""
+    filled = [np.asarray(c) for c in curves if len(c)]
     times = np.unique(np.concatenate([c["ts"] for c in filled])) if filled else np.empty(0, np.int64)
     total = np.zeros(len(times), EQUITY)
     total["ts"], total["strategy"] = times, -1
     for curve in filled:
         place = np.maximum(np.searchsorted(curve["ts"], times, "right") - 1, 0)
         for name in ("cash", "equity", "exposure"):
-            total[name] += curve[name][place]
+            total[name] += np.asarray(curve[name])[place]
     return total

@@ -126,7 +126,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("Fills", lambda f: words.count(f.fills)),
     ("Maker", lambda f: words.percent(f.maker_share, 0)),
     ("Hits", lambda f: words.percent(f.hit_ratio, 0)),
-    ("10 s, ticks", lambda f: words.number(f.mark_outs[2].ticks, 2, signed=True)),
+    ("Mark-out", lambda f: words.number(f.mark_outs[2].ticks, 2, signed=True)),
 )
 MOST_COLUMNS = 3  # strategies side by side; more are listed one below the other
 
@@ -142,6 +142,8 @@ def summary_table(result: BacktestResult) -> Any:
     columns = list(found.strategies) + ([found.total] if len(found.strategies) != 1 else [])
     table.add_column(f"{'partial run' if result.partial else 'run'}{currency}", style="dim", no_wrap=True)
     if len(found.strategies) > MOST_COLUMNS:
+        table.caption = "Mark-out: ticks, 10 s after a fill."
+        table.caption_justify = "left"
         for name, _ in _COLUMNS:
             table.add_column(name, justify="right", no_wrap=True)
         for number, figures in enumerate(columns):
