@@ -103,6 +103,15 @@ def _prune(root: Path, keep: Path) -> None:
         return  # a shared or vanishing directory is somebody else's to clean
 
 
+def _read(path: Path) -> Any:
+    """What a file of ours holds, its digest checked."""
+    data = path.read_bytes()
+    digest, payload = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
+    if hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() != digest:
+        raise ValueError(f"{path}: the digest differs from the content's")
+    return pickle.loads(payload)  # noqa: S301 - our own file, digest checked
+
+
 class KernelCache(_Cache):  # type: ignore[misc]
     """The cache of one function, under a key of our choice instead of Numba's index of closures and time stamps."""
 
@@ -135,11 +144,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
         if path is None:
             return None
         try:
-            data = path.read_bytes()
-            digest, payload = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
-            if hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() != digest:
-                raise ValueError("digest differs")
-            result = self._impl.rebuild(target_context, pickle.loads(payload))  # noqa: S301 - our own file, digest checked
+            result = self._impl.rebuild(target_context, _read(path))
         except FileNotFoundError:
             return None
         except Exception:  # whatever is wrong with a cached file, compiling again is the cure
@@ -147,6 +152,15 @@ class KernelCache(_Cache):  # type: ignore[misc]
             return None
         KernelCache.loaded += 1
         return result
+
+    def machine_code(self, sig: Any) -> bytes:
+        """The object code that is cached for a signature; once loaded, Numba keeps no copy to look at."""
+        path = self.path(sig)
+        if path is None:
+            raise FileNotFoundError(f"{self._key}: no directory for compiled code can be written")
+        library, *_ = _read(path)
+        _, _, (code, _) = library
+        return bytes(code)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Write compiled code beside its digest, in one rename."""

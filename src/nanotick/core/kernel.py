@@ -149,7 +149,10 @@ def runtime_symbols(entry: Entry) -> set[str]:
     """
     symbols: set[str] = set()
     for overload in entry.dispatcher.overloads.values():
-        code = overload.library._get_compiled_object()
+        try:
+            code = overload.library._get_compiled_object()
+        except RuntimeError:  # came from the cache, and the loader has taken it
+            code = entry.dispatcher._cache.machine_code(entry.signature)
         symbols.update(name.decode() for name in re.findall(rb"NRT_\w+", code))
     return symbols
 
