@@ -53,11 +53,12 @@ AHEAD_NEW = 24
 AHEAD_TAIL = 12
 RING = 128
 CACHED_BOOKS = 512  # so few books and their best levels stay in the cache by themselves
+PEEK = 36  # bytes looked at ahead of time, whatever the message; near the input's end the store stands in
 MESSAGE_MIN = 11  # type, locate, tracking number, time
 _TIME_MASK = (1 << 48) - 1
 _A, _B, _C, _D, _E, _F, _S, _U, _X = (ord(c) for c in "ABCDEFSUX")
 
-AHEAD = np.dtype([("message", "<i8"), ("entry", "<i8"), ("cell", "<i8"), ("spare", "<i8")])
+AHEAD = np.dtype([("message", "<i8"), ("entry", "<i8"), ("peek", "<i8"), ("cell", "<i8")])
 ahead_at = record_at(AHEAD, "LookAhead")
 ITCH_BOOKS = np.dtype(
     [
@@ -147,6 +148,11 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
     root = store_at(store)
     state = itch_books_at(counts)
     ring = counts + RING_OFFSET
+    for i in range(RING):
+        ahead = ahead_at(ring, i)
+        ahead.entry = likely_entry(store, 0)
+        ahead.peek = store
+        ahead.cell = 0
     walk, seen, read = 0, 0, 0
     many = root.instruments > CACHED_BOOKS
     book_messages, unknown, bad, full = 0, 0, 0, 0
@@ -166,6 +172,7 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
             ahead = ahead_at(ring, seen & (RING - 1))
             ahead.message = message
             ahead.entry = entry
+            ahead.peek = message if walk + 2 + PEEK <= size else store
             ahead.cell = 0
             walk += length + 2
             seen += 1
@@ -182,12 +189,12 @@ def build_books(store: int, source: int, size: int, locates: int, midnight: int,
         prefetch(root.orders_address + order.prev * ORDER_BYTES)
         if many:
             prefetch(root.leaves_address + (order.level >> LEAF_BITS) * LEAF_BYTES)
-            instrument = load_i32(locates + 4 * load_be16(ahead.message + 1))
+            instrument = load_i32(locates + 4 * load_be16(ahead.peek + 1))
             prefetch(root.books_address + instrument * BOOK_BYTES)
             prefetch(root.sides_address + instrument * 2 * SIDE_BYTES)
             prefetch(root.sides_address + instrument * 2 * SIDE_BYTES + SIDE_BYTES)
             ahead = ahead_at(ring, (read + AHEAD_NEW) & (RING - 1))
-            cell = _likely_cell(store, ahead.message, load_i32(locates + 4 * load_be16(ahead.message + 1)))
+            cell = _likely_cell(store, ahead.peek, load_i32(locates + 4 * load_be16(ahead.peek + 1)))
             prefetch(root.cells_address + cell * CELL_BYTES)
             ahead.cell = cell
             cell = ahead_at(ring, (read + AHEAD_TAIL) & (RING - 1)).cell
