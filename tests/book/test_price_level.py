@@ -1,5 +1,7 @@
 """The price-level book against dictionaries: absolute levels, bounded depth, streams of different age fused."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -66,7 +68,7 @@ class FusedBookMachine(RuleBasedStateMachine):
 class BoundedBookMachine(FusedBookMachine):
     max_depth = 3
 
-    quote = None  # bounded feeds have no separate best bid and offer
+    quote: Any = None  # bounded feeds have no separate best bid and offer
 
 
 TestFusedBook = FusedBookMachine.TestCase
