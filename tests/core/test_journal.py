@@ -260,6 +260,31 @@ def test_damage_names_segment_offset_sequence_found_and_expected_and_a_person_ma
     assert everything(shm_path) == bodies(1, 70).tobytes()
 
 
+def test_segments_that_a_snapshot_stands_for_need_not_be_read(shm_path) -> None:
+    with open_tiny(shm_path) as journal:
+        journal.append_array(bodies(1, 60))
+    path = segment_paths(shm_path)[0]
+    data = bytearray(path.read_bytes())
+    data[slot_offset(3)] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(JournalCorruptionError, match="record 4"):
+        recover(shm_path)
+    with open_tiny(shm_path, verify_from=20) as journal:
+        assert journal.append(body(61)) == 61
+    with pytest.raises(JournalCorruptionError, match="record 4"):
+        open_tiny(shm_path, verify_from=14)
+    assert any("record 4" in line for line in inspect(shm_path).damage)
+
+
+def test_segment_sizes_may_change_between_openings(shm_path) -> None:
+    last = 0
+    for blocks in (1, 5, 2, 3):
+        with Journal(shm_path, HEADER_SIZE + blocks * BLOCK_SIZE, sync_interval_s=None) as journal:
+            last = journal.append_array(bodies(last + 1, last + 50))
+    assert everything(shm_path) == bodies(1, 200).tobytes()
+    assert not inspect(shm_path).damage
+
+
 def test_a_segment_whose_header_is_damaged_can_be_cut_away(shm_path) -> None:
     with open_tiny(shm_path) as journal:
         journal.append_array(bodies(1, 60))
