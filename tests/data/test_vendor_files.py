@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from nanotick.core.instruments import Instrument
 from nanotick.core.records import BOTH_SIDES, EVENT, Flag, Kind
 from nanotick.data.archive import open_sources
+from nanotick.data.convert import convert_to_events
 from nanotick.data.csv_rows import places_of
 from nanotick.data.format import Options, Reading, detect_format
 from nanotick.data.hftbacktest_npz import HFT_EVENT, decimal_places, to_hftbacktest, write_hftbacktest
-from nanotick.data.quality import Anomaly
+from nanotick.data.quality import Anomaly, BadDataError
 
 TARDIS = {
     "binance-futures_trades_BTCUSDT_2020-02-22_10k.csv": {"TRADE": 9_999},
@@ -170,6 +171,20 @@ def test_events_survive_the_way_to_hftbacktest_and_back(tmp_path_factory, events
     back = reading.events()
     assert reading.format_names == "hftbacktest"
     assert back.tobytes() == events.tobytes()
+
+
+def test_a_recording_converts_to_an_array_in_both_time_orders(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "hftbacktest/usdm/btcusdt_20230404.dat.gz"
+    reading = Reading(open_sources([source]))
+    held = np.load(convert_to_events(reading, reading, tmp_path / "btcusdt.npz"))["data"]
+    assert held.dtype == HFT_EVENT
+    for bit, stamp in ((1 << 31, "exch_ts"), (1 << 30, "local_ts")):
+        assert (np.diff(held[stamp][held["ev"] & bit != 0]) >= 0).all()
+    assert set(np.unique(held["ev"] & 0xFF)) == {1, 2, 3, 4}
+    both = shared_data / "hftbacktest/spot/btcusdt_20230405.dat.gz"
+    reading = Reading(open_sources([source, both]))
+    with pytest.raises(BadDataError, match="one instrument"):
+        convert_to_events(reading, reading, tmp_path / "two.npz")
 
 
 def test_reduced_and_replaced_orders_are_told_by_what_is_left() -> None:

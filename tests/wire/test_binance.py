@@ -1,16 +1,20 @@
 """The kernel over Binance lines against the general path: the same events from any valid message."""
 
+import gzip
 import json
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nanotick.core.records import EVENT, Flag, Kind
-from nanotick.data.archive import Stream
+from nanotick.data.archive import Stream, open_sources
 from nanotick.data.binance_lines import BinanceReader
 from nanotick.data.binance_markets import Markets
-from nanotick.data.format import Listing, Options, parse_specs
+from nanotick.data.format import Listing, Options, Reading, parse_specs
 from nanotick.data.quality import Anomaly, QualityReport
 from nanotick.data.recorded_lines import split_line
 from nanotick.wire import binance_scan as scan
@@ -230,7 +234,7 @@ def scanned(data: np.ndarray, guard: Guarded, out: Guarded) -> "tuple[int, int, 
 
 def test_mutated_lines_never_lead_past_the_input_or_the_output() -> None:
     guard, out = Guarded(1 << 16), Guarded(1 << 16)
-    for item in mutations(SEEDS, 30_000, 11):
+    for item in mutations(SEEDS, 100_000, 11):
         data = np.concatenate([item, np.array([10], dtype=np.uint8)])
         position, status, rows = scanned(data, guard, out)
         assert 0 <= position <= len(data) and 0 <= rows <= 8
@@ -240,3 +244,25 @@ def test_mutated_lines_never_lead_past_the_input_or_the_output() -> None:
 def test_mutated_recordings_give_the_general_path_s_events() -> None:
     lines = [bytes(item).replace(b"\n", b"") for item in mutations(SEEDS, 1_500, 12)]
     check(lines)
+
+
+@pytest.mark.nightly
+def test_many_mutated_recordings_give_the_general_path_s_events() -> None:
+    for seed in range(50):
+        check([bytes(item).replace(b"\n", b"") for item in mutations(SEEDS, 20_000, 100 + seed)])
+
+
+def test_a_line_that_expands_beyond_bounds_is_refused_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "btcusdt_20240101.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(BOOK + b"\n{")
+        for _ in range(100):
+            file.write(b" " * (1 << 20))
+        file.write(b"\n" + BOOK.replace(b'"U":10,"u":12,"pu":9', b'"U":13,"u":13,"pu":12') + b"\n")
+    tracemalloc.start()
+    reading = Reading(open_sources([path]), "binance")
+    rows = sum(len(chunk) for chunk in reading)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows == 6 and reading.report.count(Anomaly.MALFORMED) >= 1
+    assert peak < 250 << 20

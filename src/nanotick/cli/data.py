@@ -39,7 +39,9 @@ Venue = Annotated[str, Parameter(name="--venue", help="Name of the venue, over t
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON and nothing else on standard output.")]
 Strict = Annotated[bool, Parameter(name="--strict", negative="", help="Stop at the first anomaly.")]
 
-Output = Annotated[Path | None, Parameter(name=["--output", "-o"], help="OUT.nt, OUT.nt.zst or OUT.parquet.")]
+Output = Annotated[
+    Path | None, Parameter(name=["--output", "-o"], help="OUT.nt, .nt.zst, .parquet, or .npz (hftbacktest).")
+]
 BaseLatency = Annotated[
     int | None,
     Parameter(
@@ -172,7 +174,8 @@ def inspect(
 def convert(
     *sources: Path,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="OUT.nt, OUT.nt.zst or OUT.parquet.")
+        Path | None,
+        Parameter(name=["--output", "-o"], help="OUT.nt, .nt.zst, .parquet, or .npz (hftbacktest)."),
     ] = None,
     format_name: Format = "",
     strict: Strict = False,

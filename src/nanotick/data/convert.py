@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from nanotick.core.instruments import Instrument
 from nanotick.data.checks import EventChecks
 from nanotick.data.eventfile import EventFile, EventWriter, chunks_of, write_events
 from nanotick.data.format import Reading
@@ -27,7 +28,7 @@ def convert_to_events(reading: Reading, chunks: Chunks, target: Path, base_laten
     chunks : iterable of numpy.ndarray
         The reading itself, or a wrapper around it.
     target : Path
-        `.nt`, `.nt.zst` or `.parquet`.
+        `.nt`, `.nt.zst` or `.parquet`; `.npz` is written for hftbacktest, of one instrument.
     base_latency_ns : int, optional
         Correct receive times that lie before venue times; only reported when left out.
 
@@ -36,8 +37,8 @@ def convert_to_events(reading: Reading, chunks: Chunks, target: Path, base_laten
     BadDataError
         The sources hold no event.
     """
-    if target.suffixes[-1:] not in ([".nt"], [".parquet"]) and target.suffixes[-2:] != [".nt", ".zst"]:
-        raise BadDataError(f"{target}: expected a name ending in .nt, .nt.zst or .parquet; give one with -o")
+    if target.suffixes[-1:] not in ([".nt"], [".parquet"], [".npz"]) and target.suffixes[-2:] != [".nt", ".zst"]:
+        raise BadDataError(f"{target}: expected a name ending in .nt, .nt.zst, .parquet or .npz; give one with -o")
     report, label = reading.report, target.name
     working = target.with_name(f".{target.name}.{os.getpid()}.nt")
     with EventWriter(working) as writer:
@@ -63,10 +64,22 @@ def convert_to_events(reading: Reading, chunks: Chunks, target: Path, base_laten
                 "format": reading.format_names,
                 "source": [source.label for _, group in reading.groups for source in group],
             }
-            write_events(target, chunks_of(ordered), reading.listing.instruments, meta)
+            if target.suffix == ".npz":
+                _write_npz(target, ordered, reading.listing.instruments)
+            else:
+                write_events(target, chunks_of(ordered), reading.listing.instruments, meta)
     finally:
         working.unlink(missing_ok=True)
     return target
+
+
+def _write_npz(target: Path, events: npt.NDArray[Any], instruments: list[Instrument]) -> None:
+    from nanotick.data.hftbacktest_npz import write_hftbacktest
+
+    if len(instruments) != 1:
+        found = ", ".join(f"{item.symbol}@{item.venue}" for item in instruments[:8])
+        raise BadDataError(f"{target}: hftbacktest files hold one instrument, found {found}; name one with --symbol")
+    write_hftbacktest(target, events, instruments[0])
 
 
 def validate_sources(reading: Reading, chunks: Chunks) -> tuple[dict[str, Any], bool]:
