@@ -160,6 +160,22 @@ def test_a_filled_and_rejected_order_is_unknown_and_a_break():
     assert (end["state"], end["open_qty"]) == (OrderState.UNKNOWN, 6)
 
 
+def test_an_older_answer_to_a_replace_does_not_undo_a_newer_one():
+    def amend(qty):
+        return event(Kind.REPLACE_ORDER, qty=qty, price=PRICE)
+
+    def amended(ts, qty):
+        return event(Kind.REPLACED, ts_venue=ts, seq=ts, qty=qty, price=PRICE)
+
+    both = (new(), amend(20), amended(5, 20), amend(8))
+    for late in (amended(5, 20), amended(4, 30), event(Kind.CANCEL_REJECTED, ts_venue=4, seq=4)):
+        end = after(*both, late)
+        assert CHANGE(int(end["result"])) == CHANGE.DUPLICATE
+        assert (end["state"], end["qty"], end["leaves"]) == (OrderState.PENDING_REPLACE, 20, 20)
+        end = after(*both, amended(6, 8), late)
+        assert (end["state"], end["qty"], end["leaves"]) == (OrderState.WORKING, 8, 8)
+
+
 def test_requests_that_make_no_sense_are_refused():
     def request(*rows):
         return OrderRequest(after(*rows)["result"])

@@ -114,6 +114,7 @@ marks = st.tuples(st.just("mark"), st.integers(0, 2), prices)
 def check(portfolio: Portfolio, reference: dict, table: InstrumentTable, marks_now: dict) -> None:
     micro = {n: portfolio.holdings.view[n] for n in range(3)}
     accounts = portfolio.accounts.view
+    assert portfolio.root["broken"] == 0
     for s in range(STRATEGIES):
         cash, value, gross, net = int(accounts[s]["initial_cash"]), 0, 0, 0
         for n in range(3):
@@ -246,6 +247,7 @@ def test_money_that_does_not_fit_is_counted_as_broken_and_the_quantity_is_kept()
     portfolio, _ = make("average")
     portfolio_fill(portfolio.address, 0, 0, 1, 1 << 40, 1 << 40, 0, 1)
     assert portfolio.positions.view[0]["qty"] == 1 << 40
+    assert portfolio.root["broken"] > 0
     assert portfolio.accounts.view[0]["cash"] == CASH
 
 

@@ -25,6 +25,7 @@ from nanotick.core.kernel import kernel
 from nanotick.core.records import Kind, RejectReason, event_at
 from nanotick.core.value import add_saturating, trade_value
 from nanotick.orders.open_list import (
+    aggregate_of,
     count_open,
     end_order,
     largest_total,
@@ -409,6 +410,9 @@ def order_report(orders: int, event_address: int) -> int:
             change = _BREAK
             if event.instrument == order.instrument and not wrong_side:
                 change = _apply(orders, order, slot, event)
+            total = aggregate_of(orders, root.strategies, order.instrument)
+            if total.open_buy_qty < 0 or total.open_sell_qty < 0 or order.filled_qty < 0:
+                change |= _BREAK  # cannot happen; if it does, nothing about exposure can be trusted
     if change & _BREAK != 0:
         root.breaks += 1
     return change

@@ -92,7 +92,7 @@ def settle_accounts(portfolio: int, strategy: int, instrument: int) -> None:
                                                 position.qty)
         )  # fmt: skip
         exposure = abs(value) if position.qty > 0 else -abs(value)
-    if abs(cash) == OVERFLOW or abs(value) == OVERFLOW:
+    if abs(cash) == OVERFLOW or abs(value) == OVERFLOW or position.flow != position.realised - position.cost:
         root.broken += 1
     d_cash, d_value = cash - position.cash_micro, value - position.value_micro
     d_net = exposure - position.exposure_micro

@@ -43,6 +43,8 @@ class Portfolio:
     ----------
     address : int
         Of the root record, for kernels.
+    root : numpy.void
+        The root record, a live view.
 
     Raises
     ------
@@ -73,7 +75,8 @@ class Portfolio:
         self.method = CostMethod[method.upper()]
         pairs = max(1, len(instruments))
         root_region = arena.region(f"{name}.root", PORTFOLIO, 1)
-        root = root_region.view[0]
+        self.root = root_region.view[0]
+        root = self.root
         self.address = root_region.address
         assert PORTFOLIO.fields is not None
         used = self.address + int(PORTFOLIO.fields["lots_used"][1])

@@ -118,7 +118,7 @@ PORTFOLIO = np.dtype(
         ("lot_free", "<i8"),
         ("day_offset_ns", "<i8"),  # when a trading day begins, after midnight UTC
         ("day", "<i8"),  # days since 1970, -1 before the first event
-        ("broken", "<i8"),  # fills whose money did not fit 63 bits: the accounts cannot be trusted
+        ("broken", "<i8"),  # times money did not fit 63 bits or did not add up: the accounts cannot be trusted
     ],
     align=True,
 )
