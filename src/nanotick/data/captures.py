@@ -86,7 +86,7 @@ class Part(NamedTuple):
 
     recv: int
     seq: int
-    count: int  # messages, without the skipped
+    count: int  # type: ignore[assignment]  # messages, without the skipped
     skip: int
     data: npt.NDArray[np.uint8]
 
@@ -96,7 +96,7 @@ class Gap(NamedTuple):
 
     recv: int
     seq: int
-    count: int
+    count: int  # type: ignore[assignment]
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Sequencer:
         number : int
             Of the packet in the capture, for reports.
         sent : int
-            When the venue says it sent it, ns, if it does: on the same line, old numbers sent later than anything before
+            When the venue says it sent it, ns, if it does: old numbers sent later than anything before on the same line
             are no duplicates; the venue has begun to count anew.
         """
         stream = self._streams.get(key)

@@ -41,6 +41,8 @@ FORMATS: dict[str, str] = {
     "binance-csv": "nanotick.data.binance_csv",
     "moldudp64": "nanotick.data.moldudp64",
     "iex": "nanotick.data.iex",
+    "databento": "nanotick.data.databento",
+    "table": "nanotick.data.table",
 }
 
 SKIPPED = -1

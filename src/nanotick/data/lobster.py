@@ -253,7 +253,7 @@ class LobsterFormat:
             Whether nothing is mismatched.
         """
         result = dict.fromkeys(("rows", *_RESULTS, "visible_deltas", "visible_deltas_matched"), 0)
-        sources = [source for found, group in reading.groups for source in group if found is self]
+        sources = [source for found, group in reading.groups for source in group if found.name == self.name]
         report = reading.report
         for replay in self.replays(sources, reading.options, report, reading.listing):
             if not replay.levels:

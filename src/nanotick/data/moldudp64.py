@@ -33,7 +33,7 @@ def head(packet: bytes) -> tuple[bytes, int, int]:
 
 
 def is_downstream(packet: bytes) -> bool:
-    """Whether a payload is a MoldUDP64 packet of ITCH 5.0: a printable (or blanked) session, and frames that fill it."""
+    """Whether a payload is a MoldUDP64 packet of ITCH 5.0: a printable or blanked session, and frames that fill it."""
     if len(packet) < HEAD_SIZE or not packet[:10].isascii():
         return False
     if packet[:10].strip(b"\0") and not packet[:10].decode("ascii").isprintable():
@@ -119,9 +119,7 @@ class _Capture:
         if not number:
             raise BadDataError(f"{label}: no UDP packet in it; expected a capture of MoldUDP64")
         if self._unnumbered:
-            self._report.note(
-                f"{label}: {self._unnumbered:,} packets have no sequence number and are taken as they come"
-            )
+            self._report.note(f"{label}: {self._unnumbered:,} packets have no sequence number: taken as they come")
         if self._foreign:
             self._report.note(f"{label}: {self._foreign:,} of {number:,} UDP packets are not MoldUDP64 with ITCH 5.0")
 

@@ -122,7 +122,7 @@ class Segment(NamedTuple):
     channel: int
     session: int
     payload_size: int
-    count: int
+    count: int  # type: ignore[assignment]
     offset: int
     seq: int
     send_time: int
