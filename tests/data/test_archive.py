@@ -6,6 +6,7 @@ import io
 import lzma
 import random
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +129,19 @@ def test_blocks_overlap_by_what_was_not_consumed(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadDataError, match=r"nowhere\.csv: expected a file, found nothing"):
         open_sources([tmp_path / "nowhere.csv"])
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2"])
+def test_a_stream_expands_in_bounded_steps(tmp_path: Path, kind: str) -> None:
+    packers = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
+    body = b"\0" * (40 << 20) + b"end"
+    path = tmp_path / f"bomb.{kind}"
+    path.write_bytes(packers[kind](body) + packers[kind](b"more"))
+    (source,) = open_sources([path])
+    tracemalloc.start()
+    stream, total, tail = source.open(), 0, b""
+    while piece := stream.read(1 << 16):
+        total, tail = total + len(piece), (tail + piece)[-7:]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == len(body) + 4 and tail == b"endmore" and not stream.cut and peak < 24 << 20

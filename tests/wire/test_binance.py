@@ -1,7 +1,11 @@
 """The kernel over Binance lines against the general path: the same events from any valid message."""
 
 import gzip
+import hashlib
 import json
+import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from nanotick.wire.binance_chain import APPLY, DROP, GAP, MARKET, take_diff, tak
 from nanotick.wire.json_text import WireError
 from tests.guarded import Guarded, mutations
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SPEC = Options(specs=parse_specs(["*:price_decimals=2,qty_decimals=3,tick=0.01,lot=0.001"]))
 
 
@@ -265,4 +270,20 @@ def test_a_line_that_expands_beyond_bounds_is_refused_in_bounded_memory(tmp_path
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert rows == 6 and reading.report.count(Anomaly.MALFORMED) >= 1
-    assert peak < 250 << 20
+    assert peak < 120 << 20
+
+
+def digest_of_mutated_lines() -> str:
+    lines = [bytes(item).replace(b"\n", b"") for item in mutations(SEEDS, 300, 77)] + SEEDS
+    rows, report = by_kernel(lines)
+    assert len(rows) > 20
+    return hashlib.sha256(rows.tobytes() + repr(sorted(report.messages.items())).encode()).hexdigest()
+
+
+def test_interpreted_and_compiled_kernels_give_the_same_bytes() -> None:
+    program = "from tests.wire.test_binance import digest_of_mutated_lines as f; print(f())"
+    environment = {**os.environ, "NANOTICK_INTERPRET": "1", "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert done.stdout.strip() == digest_of_mutated_lines()

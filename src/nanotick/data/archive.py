@@ -87,23 +87,26 @@ def _decompressing(raw: Callable[[int], bytes], make: Callable[[], Any], empty_o
 
     def pull() -> bytes:
         while True:
-            data = pending[0] or raw(_STEP)
-            pending[0] = b""
             worker = state["worker"]
-            if not data:
+            # xz and bzip2 keep input beyond the bound to themselves, zlib gives it back
+            full = state["begun"] and not worker.eof and not pending[0] and not getattr(worker, "needs_input", True)
+            data = b"" if full else pending[0] or raw(_STEP)
+            pending[0] = b""
+            if not data and not full:
                 if state["begun"] and not worker.eof:
+                    if out := worker.decompress(b"", BLOCK):
+                        return bytes(out)
                     raise EOFError("the compressed data ends before its end mark")
                 return b""
             if worker.eof:  # zeros between or after members are padding
                 if not data.strip(b"\0") and empty_ok:
                     continue
                 worker = state["worker"] = make()
-            out: bytes = worker.decompress(data)
+            out = worker.decompress(data, BLOCK)  # however much a few bytes expand to
             state["begun"] = True
-            if worker.eof:
-                pending[0] = worker.unused_data
+            pending[0] = worker.unused_data if worker.eof else getattr(worker, "unconsumed_tail", b"")
             if out:
-                return out
+                return bytes(out)
 
     return pull
 
