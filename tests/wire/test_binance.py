@@ -274,9 +274,12 @@ def test_a_line_that_expands_beyond_bounds_is_refused_in_bounded_memory(tmp_path
 
 
 def digest_of_mutated_lines() -> str:
-    lines = [bytes(item).replace(b"\n", b"") for item in mutations(SEEDS, 300, 77)] + SEEDS
+    lines = [bytes(item).replace(b"\n", b"") for item in mutations(SEEDS, 300, 77)]
+    for u in range(20, 60, 2):  # every other one after a gap
+        numbers = b'"U":%d,"u":%d,"pu":%d' % (u + 1, u + 2, u - 7 * (u % 4 == 0))
+        lines += [BOOK.replace(b'"U":10,"u":12,"pu":9', numbers), SEEDS[1], SEEDS[2]]
     rows, report = by_kernel(lines)
-    assert len(rows) > 20
+    assert len(rows) > 100 and report.count(Anomaly.GAP) >= 10
     return hashlib.sha256(rows.tobytes() + repr(sorted(report.messages.items())).encode()).hexdigest()
 
 
