@@ -25,7 +25,7 @@ from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_markouts, take_sample
 from nanotick.engine.step import market_event, report_event, timer_event
-from nanotick.exchange.records import NEVER
+from nanotick.exchange.records import NEVER, venue_at
 from nanotick.exchange.replay import venue_command, venue_event
 from nanotick.exchange.reports import (
     command_head,
@@ -74,19 +74,22 @@ _VENUE, _LOCAL = int(Flag.VENUE), int(Flag.LOCAL)
 _TIMER = int(Kind.TIMER)
 
 _LONG_GAP = 600  # samples
+_LAG = 1_024  # rows the venue may be behind: 64 KiB, so that its pass finds them in the cache
+_ROW_BITS = 44
+_ROW_MASK = (1 << _ROW_BITS) - 1
 
 END, BUDGET, DRAIN = 0, 1, 2
 
 
 @kernel
-def _next_row(replay: int, segment: int, row: int, flag: int) -> int:
+def _seek(replay: int, segment: int, row: int, flag: int) -> int:
     """Segment and row, packed, of the first row from here on that takes part in a side's order; -1 at the end."""
     run = replay_at(replay)
     while segment < run.segment_count:
         part = segment_at(run.segments_address, segment)
         while row < part.rows:
             if event_at(part.row_address, row).flags & flag != 0:
-                return (segment << 44) | row
+                return (segment << _ROW_BITS) | row
             row += 1
         segment += 1
         row = 0
@@ -94,9 +97,27 @@ def _next_row(replay: int, segment: int, row: int, flag: int) -> int:
 
 
 @kernel
+def _place(replay: int, segment: int, row_address: int) -> int:
+    """Number of the row at an address, within its segment."""
+    return (row_address - segment_at(replay_at(replay).segments_address, segment).row_address) // RECORD_SIZE
+
+
+@kernel
 def _row_address(replay: int, packed: int) -> int:
-    part = segment_at(replay_at(replay).segments_address, packed >> 44)
-    return part.row_address + (packed & ((1 << 44) - 1)) * RECORD_SIZE
+    if packed < 0:
+        return 0
+    return (
+        segment_at(replay_at(replay).segments_address, packed >> _ROW_BITS).row_address
+        + (packed & _ROW_MASK) * RECORD_SIZE
+    )
+
+
+@kernel
+def _segment_end(replay: int, packed: int) -> int:
+    if packed < 0:
+        return 0
+    part = segment_at(replay_at(replay).segments_address, packed >> _ROW_BITS)
+    return part.row_address + part.rows * RECORD_SIZE
 
 
 @kernel
@@ -154,17 +175,19 @@ def run_replay(replay: int, budget: int) -> int:
     engine, venue = run.engine_address, run.venue_address
     root = engine_at(engine)
     context = context_at(root.context_address)
+    exchange = venue_at(venue)
     output_full = root.output_limit - OUTPUT_RESERVE
     marks_full = root.marks_limit - context.instrument_count - MARKS_RESERVE
-    venue_next = _next_row(replay, run.venue_segment, run.venue_row, _VENUE)
-    local_next = _next_row(replay, run.local_segment, run.local_row, _LOCAL)
-    venue_row = _row_address(replay, venue_next) if venue_next >= 0 else 0
-    local_row = _row_address(replay, local_next) if local_next >= 0 else 0
-    t_venue = event_at(venue_row).ts_venue if venue_next >= 0 else INFINITE
+    found = _seek(replay, run.venue_segment, run.venue_row, _VENUE)
+    venue_segment, venue_row, venue_end = found >> _ROW_BITS, _row_address(replay, found), _segment_end(replay, found)
+    t_venue = event_at(venue_row).ts_venue if found >= 0 else INFINITE
+    found = _seek(replay, run.local_segment, run.local_row, _LOCAL)
+    local_segment, local_row, local_end = found >> _ROW_BITS, _row_address(replay, found), _segment_end(replay, found)
     t_local = INFINITE
-    if local_next >= 0:
+    if found >= 0:
         t_local = run.pending_arrival if run.pending_arrival != 0 else _arrival(replay, local_row)
     done = 0
+    behind = 0  # local rows done since the venue was last level with us
     state = END
     while True:
         if root.output_count >= output_full or root.marks_count >= marks_full:
@@ -173,79 +196,101 @@ def run_replay(replay: int, budget: int) -> int:
         t_command = command_head_ts(venue)
         t_report = report_head_ts(venue)
         t_timer = min(context.next_timer, run.next_sample, root.next_markout)
-        if t_venue <= t_local and t_venue <= t_command and t_venue <= t_report and t_venue <= t_timer:
-            if t_venue == INFINITE:
-                break
-            run.venue_now = max(run.venue_now, t_venue)
+        # the venue may lag while nothing of ours is there or on its way: its rows then run in tight batches
+        level = exchange.live > 0 or t_command != INFINITE or t_local == INFINITE or behind >= _LAG
+        horizon = min(t_command, t_report, t_timer)
+        last_local = min(t_command - 1, t_report - 1, t_timer)
+        reports = exchange.report_end
+        timer_before = context.next_timer
+        output_before = root.output_count
+        while level and t_venue <= t_local and t_venue <= horizon and t_venue != INFINITE:
             venue_event(venue, venue_row)
-            part = segment_at(run.segments_address, venue_next >> 44)
-            venue_next += 1
+            run.venue_now = t_venue
             venue_row += RECORD_SIZE
-            if venue_next & ((1 << 44) - 1) >= part.rows or event_at(venue_row).flags & _VENUE == 0:
-                venue_next = _next_row(replay, venue_next >> 44, venue_next & ((1 << 44) - 1), _VENUE)
-                venue_row = _row_address(replay, venue_next) if venue_next >= 0 else 0
-            t_venue = event_at(venue_row).ts_venue if venue_next >= 0 else INFINITE
-        elif t_command <= t_report and t_command <= t_local and t_command <= t_timer:
-            run.venue_now = max(run.venue_now, t_command)
+            if venue_row == venue_end or event_at(venue_row).flags & _VENUE == 0:
+                found = _seek(replay, venue_segment, _place(replay, venue_segment, venue_row), _VENUE)
+                venue_segment, venue_row = found >> _ROW_BITS, _row_address(replay, found)
+                venue_end = _segment_end(replay, found)
+                t_venue = event_at(venue_row).ts_venue if found >= 0 else INFINITE
+            else:
+                t_venue = event_at(venue_row).ts_venue
+            if exchange.report_end != reports:
+                break
+        if exchange.report_end != reports:
+            continue
+        if level:
+            behind = 0
+        before = done
+        while t_local <= last_local and (t_venue > t_local or not level) and t_local != INFINITE and done < budget:
+            run.now = max(run.now, t_local)
+            run.last_arrival = t_local
+            market_event(engine, local_row, run.now)
+            done += 1
+            local_row += RECORD_SIZE
+            if local_row == local_end or event_at(local_row).flags & _LOCAL == 0:
+                found = _seek(replay, local_segment, _place(replay, local_segment, local_row), _LOCAL)
+                local_segment, local_row = found >> _ROW_BITS, _row_address(replay, found)
+                local_end = _segment_end(replay, found)
+                t_local = _arrival(replay, local_row) if found >= 0 else INFINITE
+            else:
+                t_local = _arrival(replay, local_row)
+            if root.output_count != output_before or context.next_timer != timer_before or done - before >= _LAG:
+                break
+        behind += done - before
+        if root.command_count > 0:
+            _send_commands(replay, run.now)
+        if done > before:
+            if done >= budget:
+                state = BUDGET
+                break
+            continue
+        if level and t_venue <= t_local and t_venue <= horizon and t_venue != INFINITE:
+            continue
+        if t_command <= t_report and t_command <= t_local and t_command <= t_timer:
+            if t_command == INFINITE:
+                break
+            run.venue_now = t_command
             venue_command(venue, command_head(venue), t_command)
             command_pop(venue)
         elif t_report <= t_local and t_report <= t_timer:
             run.now = max(run.now, t_report)
             report_event(engine, report_head(venue), run.now)
             report_pop(venue)
-            if root.command_count > 0:
-                _send_commands(replay, run.now)
         elif t_local <= t_timer:
-            if done >= budget:
-                state = BUDGET
-                break
-            run.now = max(run.now, t_local)
-            run.last_arrival = t_local
-            market_event(engine, local_row, run.now)
-            if root.command_count > 0:
-                _send_commands(replay, run.now)
-            done += 1
-            part = segment_at(run.segments_address, local_next >> 44)
-            local_next += 1
-            local_row += RECORD_SIZE
-            if local_next & ((1 << 44) - 1) >= part.rows or event_at(local_row).flags & _LOCAL == 0:
-                local_next = _next_row(replay, local_next >> 44, local_next & ((1 << 44) - 1), _LOCAL)
-                local_row = _row_address(replay, local_next) if local_next >= 0 else 0
-            t_local = _arrival(replay, local_row) if local_next >= 0 else INFINITE
+            state = BUDGET
+            break
         else:
             # after the last row, timers and samples go on only while something of ours is still under way
-            if t_venue == INFINITE and t_local == INFINITE and t_command == INFINITE and t_report == INFINITE:
+            if t_local == INFINITE and t_command == INFINITE and t_report == INFINITE:
                 break
             run.now = max(run.now, t_timer)
             if root.next_markout <= t_timer:
                 take_markouts(engine, run.now)
             elif context.next_timer <= t_timer:
                 _fire_timers(replay, run.now)
-                if root.command_count > 0:
-                    _send_commands(replay, run.now)
             else:
-                risk_update(context.risk_address, run.now)
-                take_sample(engine, run.next_sample)
-                run.next_sample += run.sample_interval
-                if t_local != INFINITE and t_local - run.next_sample > _LONG_GAP * run.sample_interval:
-                    # a night or a halt: nothing moves, so nothing is sampled until just before it ends
-                    run.next_sample += (t_local - run.next_sample) // run.sample_interval * run.sample_interval
+                _sample(replay, t_local)
+        if root.command_count > 0:
+            _send_commands(replay, run.now)
     run.rows_done += done
-    if venue_next >= 0:
-        run.venue_segment = venue_next >> 44
-        run.venue_row = venue_next & ((1 << 44) - 1)
-    else:
-        run.venue_segment = run.segment_count
-        run.venue_row = 0
-    if local_next >= 0:
-        run.local_segment = local_next >> 44
-        run.local_row = local_next & ((1 << 44) - 1)
-        run.pending_arrival = t_local
-    else:
-        run.local_segment = run.segment_count
-        run.local_row = 0
-        run.pending_arrival = 0
+    run.venue_segment = venue_segment if venue_row != 0 else run.segment_count
+    run.venue_row = _place(replay, venue_segment, venue_row) if venue_row != 0 else 0
+    run.local_segment = local_segment if local_row != 0 else run.segment_count
+    run.local_row = _place(replay, local_segment, local_row) if local_row != 0 else 0
+    run.pending_arrival = t_local if local_row != 0 else 0
     return state
+
+
+@kernel
+def _sample(replay: int, t_local: int) -> None:
+    run = replay_at(replay)
+    context = context_at(engine_at(run.engine_address).context_address)
+    risk_update(context.risk_address, run.now)
+    take_sample(run.engine_address, run.next_sample)
+    run.next_sample += run.sample_interval
+    if t_local != INFINITE and t_local - run.next_sample > _LONG_GAP * run.sample_interval:
+        # a night or a halt: nothing moves, so nothing is sampled until just before it ends
+        run.next_sample += (t_local - run.next_sample) // run.sample_interval * run.sample_interval
 
 
 @kernel

@@ -35,7 +35,9 @@ from nanotick.strategy.records import (
     context_at,
     timer_at,
 )
-from nanotick.strategy.types import context_address, context_method
+from nanotick.strategy.types import METHODS, context_address, context_method
+
+__all__ = ["METHODS", "earliest_timer"]
 
 _LIMIT, _MARKET = int(OrderType.LIMIT), int(OrderType.MARKET)
 _STOP, _STOP_LIMIT = int(OrderType.STOP), int(OrderType.STOP_LIMIT)
