@@ -151,16 +151,20 @@ class Backtest:
         total_started = time.perf_counter()
         partial = False
         try:
-            self._preroll(slice_rows)
-            start_or_stop(self.local.address, int(Callback.START), max(self.first_ts, self.start_ts))
+            self.begin(slice_rows)
             self._loop(progress, slice_rows, None)
         except KeyboardInterrupt:
             partial = True
         now = int(self.replay_region.view[0]["now"])
         start_or_stop(self.local.address, int(Callback.STOP), now)
         take_one_sample(self.local.address, now)
-        self._drain()
+        self.drain()
         return self._output(partial, time.perf_counter() - total_started)
+
+    def begin(self, slice_rows: int = SLICE_ROWS) -> None:
+        """Everything before the first row that strategies hear of, `on_start` included; `run` does it by itself."""
+        self._preroll(slice_rows)
+        start_or_stop(self.local.address, int(Callback.START), max(self.first_ts, self.start_ts))
 
     def _preroll(self, slice_rows: int) -> None:
         if self.start_ts <= self.first_ts:
@@ -196,7 +200,7 @@ class Backtest:
             state = int(run_replay(self.replay_region.address, budget))
             self._seconds += time.perf_counter() - started
             if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
-                self._drain()
+                self.drain()
             if self.venue.status:
                 raise VenueError(
                     f"the replay exchange cannot go on after row {int(replay['rows_done']):,}: {self.venue.status!r}; "
@@ -205,7 +209,8 @@ class Backtest:
             if progress is not None:
                 progress(int(replay["rows_done"]), self.rows, self._seconds)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Take what the kernels have put out."""
         self._records.append(self.local.drain())
         self._marks.append(self.local.drain_marks())
 
