@@ -61,7 +61,6 @@ REPLAY = np.dtype(
         ("last_arrival", "<i8"),  # rows never overtake each other
         ("pending_arrival", "<i8"),  # drawn for the next local row before the kernel last returned, 0: none
         ("now", "<i8"),  # latest local time
-        ("venue_now", "<i8"),
         ("sample_interval", "<i8"),  # ns, 0: none
         ("next_sample", "<i8"),
         ("rows_done", "<i8"),  # local rows stepped
@@ -185,7 +184,8 @@ def run_replay(replay: int, budget: int) -> int:
     local_segment, local_row, local_end = found >> _ROW_BITS, _row_address(replay, found), _segment_end(replay, found)
     t_local = INFINITE
     if found >= 0:
-        t_local = run.pending_arrival if run.pending_arrival != 0 else _arrival(replay, local_row)
+        t_local = run.pending_arrival if run.pending_arrival != 0 else _arrival(replay, local_row, run.last_arrival)
+    last_arrival = run.last_arrival
     done = 0
     behind = 0  # local rows done since the venue was last level with us
     state = END
@@ -205,7 +205,6 @@ def run_replay(replay: int, budget: int) -> int:
         output_before = root.output_count
         while level and t_venue <= t_local and t_venue <= horizon and t_venue != INFINITE:
             venue_event(venue, venue_row)
-            run.venue_now = t_venue
             venue_row += RECORD_SIZE
             if venue_row == venue_end or event_at(venue_row).flags & _VENUE == 0:
                 found = _seek(replay, venue_segment, _place(replay, venue_segment, venue_row), _VENUE)
@@ -222,21 +221,22 @@ def run_replay(replay: int, budget: int) -> int:
             behind = 0
         before = done
         while t_local <= last_local and (t_venue > t_local or not level) and t_local != INFINITE and done < budget:
-            run.now = max(run.now, t_local)
-            run.last_arrival = t_local
-            market_event(engine, local_row, run.now)
+            market_event(engine, local_row, t_local)
+            last_arrival = t_local
             done += 1
             local_row += RECORD_SIZE
             if local_row == local_end or event_at(local_row).flags & _LOCAL == 0:
                 found = _seek(replay, local_segment, _place(replay, local_segment, local_row), _LOCAL)
                 local_segment, local_row = found >> _ROW_BITS, _row_address(replay, found)
                 local_end = _segment_end(replay, found)
-                t_local = _arrival(replay, local_row) if found >= 0 else INFINITE
+                t_local = _arrival(replay, local_row, last_arrival) if found >= 0 else INFINITE
             else:
-                t_local = _arrival(replay, local_row)
+                t_local = _arrival(replay, local_row, last_arrival)
             if root.output_count != output_before or context.next_timer != timer_before or done - before >= _LAG:
                 break
-        behind += done - before
+        if done > before:
+            run.now = max(run.now, last_arrival)
+            behind += done - before
         if root.command_count > 0:
             _send_commands(replay, run.now)
         if done > before:
@@ -249,7 +249,6 @@ def run_replay(replay: int, budget: int) -> int:
         if t_command <= t_report and t_command <= t_local and t_command <= t_timer:
             if t_command == INFINITE:
                 break
-            run.venue_now = t_command
             venue_command(venue, command_head(venue), t_command)
             command_pop(venue)
         elif t_report <= t_local and t_report <= t_timer:
@@ -273,6 +272,7 @@ def run_replay(replay: int, budget: int) -> int:
         if root.command_count > 0:
             _send_commands(replay, run.now)
     run.rows_done += done
+    run.last_arrival = last_arrival
     run.venue_segment = venue_segment if venue_row != 0 else run.segment_count
     run.venue_row = _place(replay, venue_segment, venue_row) if venue_row != 0 else 0
     run.local_segment = local_segment if local_row != 0 else run.segment_count
@@ -294,7 +294,7 @@ def _sample(replay: int, t_local: int) -> None:
 
 
 @kernel
-def _arrival(replay: int, row: int) -> int:
+def _arrival(replay: int, row: int, last: int) -> int:
     run = replay_at(replay)
     recorded = event_at(row).ts_recv if run.feed_modelled == 0 else feed_delay(run.venue_address, row)
-    return max(recorded, run.last_arrival)
+    return max(recorded, last)
