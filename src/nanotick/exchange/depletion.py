@@ -110,14 +110,18 @@ def refresh_level(venue: int, market_address: int, side: int, price: int) -> Non
 
 
 @kernel
-def refresh_side(venue: int, market_address: int, side: int, from_rank: int) -> None:
-    """Forget what was taken at this rank and better."""
+def refresh_side(venue: int, market_address: int, instrument: int, side: int, from_rank: int) -> None:
+    """Forget what was taken at this rank and better, and where nothing is shown any more."""
     index = side_index(side)
     before = 0
     at = market_at(market_address).depleted[index]
     while at != 0:
         entry = depletion_at(venue_at(venue).depletions_address, at)
-        if side * entry.price >= from_rank:
+        gone = (
+            side * entry.price >= from_rank
+            or level_qty(venue_at(venue).book_address, instrument, side, entry.price) == 0
+        )
+        if gone:
             at = _drop(venue, market_address, index, before, at)
         else:
             before = at

@@ -102,7 +102,7 @@ def _quote_side(venue: int, market_address: int, instrument: int, side: int, pri
                 prev_qty: int, now: int) -> None:  # fmt: skip
     """One side of a QUOTE, after it went into the book: `old` best price and quantity, `prev_qty` what `price` had."""
     book = venue_at(venue).book_address
-    refresh_side(venue, market_address, side, side * price)
+    refresh_side(venue, market_address, instrument, side, side * price)
     if rests_at(market_address, side, price):
         level_told(venue, market_address, side, price, prev_qty, level_qty(book, instrument, side, price), now)
     if side * price < side * old and rests_at(market_address, side, old):  # the old best level is gone
@@ -233,7 +233,7 @@ def clear_event(venue: int, market_address: int, event_address: int) -> None:
     for index in range(2):
         side = 1 - 2 * index
         if event.side == 0 or event.side == side:
-            refresh_side(venue, market_address, side, -NEVER)
+            refresh_side(venue, market_address, event.instrument, side, -NEVER)
             if market.by_order != 0:
                 book_cleared(venue, market_address, side)
 
