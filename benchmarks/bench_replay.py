@@ -1,8 +1,8 @@
 """Replay with strategies: the whole engine (both sides, risk, orders, portfolio) over generated recordings.
 
 Latency is half a millisecond each way, the queue model the power-probability one with exponent 2 (exact FIFO on
-order-by-order data), fees by value, whole fills, as in `peers/hftbacktest_replay.py`. Accounts and marks are sampled once
-a minute of market time.
+order-by-order data), fees by value, whole fills, as in `peers/hftbacktest_replay.py`. Accounts and marks are sampled
+once a minute of market time.
 """
 
 import functools
@@ -111,13 +111,15 @@ def replay_lean_10ms() -> float:
 @benchmark("replay_orders_noop", "order-by-order FIFO replay, no-op strategy each 100 ms", unit="rows/s",
            peer=hftbacktest("orders_noop", "orders_hft"), reach=">= 2.5x")  # fmt: skip
 def replay_orders_noop() -> float:
-    return rows_per_second("orders", InstrumentTable([ORDERS]), lambda: Noop(step=100_000_000), len(events("orders_hft")))
+    rows = len(events("orders_hft"))
+    return rows_per_second("orders", InstrumentTable([ORDERS]), lambda: Noop(step=100_000_000), rows)
 
 
 @benchmark("replay_orders_maker", "order-by-order FIFO replay, market maker each 100 ms", unit="rows/s",
            peer=hftbacktest("orders_maker", "orders_hft"), reach=">= 2.5x")  # fmt: skip
 def replay_orders_maker() -> float:
-    return rows_per_second("orders", InstrumentTable([ORDERS]), lambda: Maker(step=100_000_000), len(events("orders_hft")))
+    rows = len(events("orders_hft"))
+    return rows_per_second("orders", InstrumentTable([ORDERS]), lambda: Maker(step=100_000_000), rows)
 
 
 @benchmark("replay_64_kept", "share of the one-instrument rate kept with 64 in one engine", unit="share",

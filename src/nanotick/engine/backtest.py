@@ -148,10 +148,18 @@ class Backtest:
         slice_rows : int
             Rows between looks at the outside world.
         """
+        return self._finish(True, progress, slice_rows)
+
+    def resume(self, progress: Progress | None = None, slice_rows: int = SLICE_ROWS) -> RunOutput:
+        """Go on from a snapshot that was restored into this run's arena, to the end."""
+        return self._finish(False, progress, slice_rows)
+
+    def _finish(self, from_start: bool, progress: Progress | None, slice_rows: int) -> RunOutput:
         total_started = time.perf_counter()
         partial = False
         try:
-            self.begin(slice_rows)
+            if from_start:
+                self.begin(slice_rows)
             self._loop(progress, slice_rows, None)
         except KeyboardInterrupt:
             partial = True
