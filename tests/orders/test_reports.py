@@ -154,6 +154,16 @@ def test_an_unknown_cancel_is_settled_by_asking_and_not_by_a_repeated_acknowledg
     assert (end["state"], end["open_qty"]) == (OrderState.WORKING, 10)
 
 
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [(RejectReason.TOO_LATE, OrderState.WORKING), (RejectReason.UNKNOWN_ORDER, OrderState.UNKNOWN)],
+)
+def test_a_refused_cancel_settles_an_unknown_outcome_only_if_the_venue_knows_the_order(reason, state):
+    rows = (new(), event(Kind.ACCEPTED), event(Kind.CANCEL), event(Kind.UNKNOWN))
+    end = after(*rows, event(Kind.CANCEL_REJECTED, word=int(reason)))
+    assert (end["state"], end["open_qty"]) == (state, 10)
+
+
 def test_a_filled_and_rejected_order_is_unknown_and_a_break():
     end = after(new(), fill(1, 4), event(Kind.REJECTED))
     assert CHANGE.BREAK in CHANGE(int(end["result"]))
