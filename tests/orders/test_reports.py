@@ -170,6 +170,16 @@ def test_a_filled_and_rejected_order_is_unknown_and_a_break():
     assert (end["state"], end["open_qty"]) == (OrderState.UNKNOWN, 6)
 
 
+def test_a_refusal_that_does_not_say_of_what_is_told_apart_by_what_it_repeats():
+    both = (new(), event(Kind.REPLACE_ORDER, qty=16, price=PRICE), event(Kind.CANCEL))
+    end = after(*both, event(Kind.CANCEL_REJECTED, qty=16, price=PRICE, ts_venue=1))
+    assert (end["state"], end["leaves"]) == (OrderState.PENDING_CANCEL, 10)
+    end = after(*both, event(Kind.CANCEL_REJECTED, ts_venue=1))
+    assert (end["state"], end["leaves"]) == (OrderState.PENDING_REPLACE, 16)
+    end = after(new(), both[1], event(Kind.CANCEL_REJECTED, ts_venue=1))
+    assert (end["state"], end["leaves"]) == (OrderState.PENDING_NEW, 10)
+
+
 def test_an_older_answer_to_a_replace_does_not_undo_a_newer_one():
     def amend(qty):
         return event(Kind.REPLACE_ORDER, qty=qty, price=PRICE)

@@ -510,7 +510,8 @@ def test_the_cash_reserve_stays_if_every_open_buy_is_filled():
     assert desk.order(qty=400) == PASS
     assert desk.order(qty=80, instrument=2) == RiskCheck.CASH_RESERVE
     assert desk.found == (2_000 * MICRO, 2_500 * MICRO, 0)
-    assert desk.order(qty=70, instrument=2) == PASS
+    assert desk.order(qty=76, instrument=1) == RiskCheck.CASH_RESERVE
+    assert desk.order(qty=75, instrument=1) == PASS
     assert desk.order(-1, qty=400, instrument=2) == PASS
 
 

@@ -303,6 +303,14 @@ def _replaced(orders: int, order: Any, slot: int, event: Any) -> int:
 
 
 @kernel
+def _names_replace(order: Any, event: Any) -> bool:
+    """Whether a refusal that does not say of what carries the price and total of the replace on its way."""
+    if event.price == order.price and event.qty == order.qty:
+        return False
+    return event.price == order.pending_price and event.qty == order.pending_qty
+
+
+@kernel
 def _request_refused(orders: int, order: Any, slot: int, event: Any) -> int:
     if order.state >= FILLED:
         return _LATE | _REFUSED
@@ -312,7 +320,7 @@ def _request_refused(orders: int, order: Any, slot: int, event: Any) -> int:
     if not of_replace:
         if answer != 0 and answer == order.cancel_answer:
             return _DUPLICATE
-        of_replace = pending & _REPLACE != 0 and pending & _CANCEL == 0  # a venue that does not say which
+        of_replace = pending & _REPLACE != 0 and (pending & _CANCEL == 0 or _names_replace(order, event))
     if of_replace and _old_answer(order, event):
         return _DUPLICATE
     count_open(orders, order, -1)
