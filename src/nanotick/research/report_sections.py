@@ -212,15 +212,14 @@ def _times(rows: list[tuple[str, Spread]]) -> str:
 def quality(data: ReportData) -> str:
     """Inventory, shortfall and what else is asked of execution, a line a strategy and instrument."""
     rows = []
-    for (strategy, instrument), figures in data.statistics.pairs.items():
+    for figures in data.statistics.pairs.values():
         if not figures.fills:
             continue
         held, short = figures.inventory, figures.shortfall
-        name = f"{data.result.strategies[strategy].name} {data.result.instruments[instrument].symbol}"
         assert held is not None
         rows.append(
             [
-                escape(name),
+                escape(figures.name),
                 words.compact(held.mean),
                 words.compact(held.mean_absolute),
                 f"{words.compact(held.largest_short)} to {words.compact(held.largest_long)}",
@@ -308,15 +307,28 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     return [(prefix, str(value))]
 
 
+def _alike(data: ReportData, group: str, members: list[int]) -> list[tuple[str, Any]]:
+    """Instances of a group: once if all have the same parameters, else each."""
+    runs = [data.result.strategies[n] for n in members]
+    if all(dict(run.parameters) == dict(runs[0].parameters) for run in runs):
+        return [(group, runs[0])]
+    return [(run.name, run) for run in runs]
+
+
+def _value(value: Any) -> str:
+    return f"{value:,}" if type(value) is int else str(value)
+
+
 def parameters(data: ReportData) -> str:
     """Parameters of the strategies, and the configuration of the run."""
     parts = []
-    for run in data.result.strategies:
-        rows = [[escape(str(k)), f"<code>{escape(str(v))}</code>"] for k, v in run.parameters.items()]
-        about = f"<p>{escape(run.doc)}</p>" if run.doc else ""
-        name = escape(run.name) + (f" <code>{escape(run.class_name)}</code>" if run.class_name else "")
-        inner = table(("Parameter", "Value"), rows) if rows else ""
-        parts.append(f"<div><h3>{name}</h3>{about}{inner}</div>")
+    for group, members in data.groups.items():
+        for names, run in _alike(data, group, members):
+            rows = [[escape(str(k)), f"<code>{escape(_value(v))}</code>"] for k, v in run.parameters.items()]
+            about = f"<p>{escape(run.doc)}</p>" if run.doc else ""
+            name = escape(names) + (f" <code>{escape(run.class_name)}</code>" if run.class_name else "")
+            inner = table(("Parameter", "Value"), rows) if rows else ""
+            parts.append(f"<div><h3>{name}</h3>{about}{inner}</div>")
     parts = [f'<div class="params">{"".join(parts)}</div>']
     config = [[escape(k), f"<code>{escape(v)}</code>"] for k, v in _flat(dict(data.result.output.config))]
     if config:

@@ -148,7 +148,7 @@ def _name(result: BacktestResult, strategy: int | None, instrument: int | None) 
     parts = []
     if strategy is not None:
         parts.append(result.strategies[strategy].name)
-    if instrument is not None:
+    if instrument is not None and not (parts and parts[0].endswith(f" {result.instruments[instrument].symbol}")):
         parts.append(result.instruments[instrument].symbol)
     return " ".join(parts) or "total"
 
