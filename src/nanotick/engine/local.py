@@ -109,7 +109,9 @@ class LocalSide:
             arena, "book.local", count, ticks, max_orders=capacity.book_orders, max_levels=capacity.book_levels
         )
         self.orders = OrderTable(arena, strategies, table, capacity=capacity.orders)
-        self.portfolio = Portfolio(arena, strategies, table, [s.cash for s in self.setups])
+        # an account is kept in what its instruments settle in, when that is one currency
+        currency = table.currencies[0] if len(table.currencies) == 1 else "USD"
+        self.portfolio = Portfolio(arena, strategies, table, [s.cash for s in self.setups], currency=currency)
         self.risk = RiskStage(arena, strategies, table, self.limits, [s.limits or self.limits for s in self.setups])
         self._lay_context(strategies, count)
         self.risk.connect(self.orders, self.portfolio, self.books.address, self.tape_region.address)
