@@ -42,6 +42,7 @@ Strict = Annotated[bool, Parameter(name="--strict", negative="", help="Stop at t
 Output = Annotated[
     Path | None, Parameter(name=["--output", "-o"], help="OUT.nt, .nt.zst, .parquet, or .npz (hftbacktest).")
 ]
+Target = Annotated[str, Parameter(name="--to", help="event (by the suffix of OUT), or itch: a NASDAQ ITCH 5.0 file.")]
 BaseLatency = Annotated[
     int | None,
     Parameter(
@@ -149,6 +150,7 @@ def inspect(
     Source files of every format and event files (.nt, .nt.zst, .parquet) alike.
     """
     from nanotick.data.archive import open_sources
+    from nanotick.data.bookcheck import BookCheck
     from nanotick.data.checks import EventChecks
     from nanotick.data.eventfile import EventFileError
     from nanotick.data.format import Reading
@@ -160,10 +162,12 @@ def inspect(
     try:
         options = _options(symbol, instrument_spec, settings, day, venue)
         reading = Reading(open_sources(files), format_name, options, report)
-        checks = EventChecks(reading.listing, report)
+        checks = (EventChecks(report), BookCheck(report))
         for chunk in _chunks(reading, as_json):
-            checks.feed(chunk)
-        checks.finish()
+            for check in checks:
+                check.feed(chunk)
+        for check in checks:
+            check.finish()
     except (BadDataError, EventFileError, ValueError) as error:
         return fail(str(error), BAD_DATA)
     _print(_summary(report, [item.as_dict() for item in reading.listing]), report, as_json)
@@ -185,6 +189,7 @@ def convert(
     day: Day = "",
     venue: Venue = "",
     correct_latency: BaseLatency = None,
+    to: Target = "event",
     as_json: Json = False,
 ) -> int:
     """Convert SOURCES, together and in order of arrival, into one event file."""
@@ -193,16 +198,22 @@ def convert(
     from nanotick.data.eventfile import EventFileError
     from nanotick.data.format import Reading
     from nanotick.data.quality import BadDataError, QualityReport
+    from nanotick.data.to_itch import write_itch
 
     if not sources:
         return fail("name at least one source: nanotick data convert SOURCE... -o OUT.nt", USAGE)
-    target = output or Path(f"{sources[0].name}.nt")
+    if to not in ("event", "itch"):
+        return fail(f"--to: expected event or itch, found {to!r}", USAGE)
+    target = output or Path(f"{sources[0].name}.{'nt' if to == 'event' else 'itch50'}")
     report = QualityReport(strict)
     try:
         options = _options(symbol, instrument_spec, settings, day, venue)
         reading = Reading(open_sources(sources), format_name, options, report)
         work = _chunks(reading, as_json)
-        convert_to_events(reading, work, target, correct_latency)
+        if to == "itch":
+            write_itch(reading, work, target)
+        else:
+            convert_to_events(reading, work, target, correct_latency)
     except (BadDataError, EventFileError, ValueError) as error:
         return fail(str(error), BAD_DATA)
     except OSError as error:

@@ -31,6 +31,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.core.journal_segment",
     "nanotick.core.journal_sync",
     "nanotick.core.ring",
+    "nanotick.data.bookcheck",
     "nanotick.data.checks",
     "nanotick.data.lobster_book",
     "nanotick.data.lobster_replay",

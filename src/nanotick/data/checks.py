@@ -14,10 +14,9 @@ import numpy.typing as npt
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import Flag, event_at
-from nanotick.data.format import Listing
 from nanotick.data.quality import Anomaly, QualityReport
 
-STALE_AFTER_NS = 60_000_000_000
+STALE_AFTER_NS = 300_000_000_000
 _VENUE, _LOCAL = int(Flag.VENUE), int(Flag.LOCAL)
 
 CHECKS = np.dtype(
@@ -78,16 +77,13 @@ class EventChecks:
 
     Parameters
     ----------
-    listing : Listing
-        The instruments of the stream; may grow while it is fed.
     report : QualityReport
         Where findings go.
     stale_after_ns : int
         A longer silence is reported as stale.
     """
 
-    def __init__(self, listing: Listing, report: QualityReport, stale_after_ns: int = STALE_AFTER_NS) -> None:
-        self._listing = listing
+    def __init__(self, report: QualityReport, stale_after_ns: int = STALE_AFTER_NS) -> None:
         self._report = report
         self._state = np.zeros(1, dtype=CHECKS)
         self._state["venue_time"] = self._state["local_time"] = np.iinfo(np.int64).min // 2

@@ -95,10 +95,14 @@ def validate_sources(reading: Reading, chunks: Chunks) -> tuple[dict[str, Any], 
     check = getattr(reading.groups[0][0], "validate", None)
     if check is not None:
         return check(reading, chunks)  # type: ignore[no-any-return]
-    checks = EventChecks(reading.listing, reading.report)
+    from nanotick.data.bookcheck import BookCheck
+
+    checks = (EventChecks(reading.report), BookCheck(reading.report))
     for chunk in chunks:
-        checks.feed(chunk)
-    checks.finish()
+        for check in checks:
+            check.feed(chunk)
+    for check in checks:
+        check.finish()
     report = reading.report
     result = {**dict(report.checks), "gaps": report.count(Anomaly.GAP), **report.as_dict()}
     return result, not any(kind not in OBSERVATIONS for kind in report.anomalies)
