@@ -105,4 +105,3 @@ def test_every_command_answers_an_event_that_was_known(day: Day) -> None:
     # the first eight bytes of a command are the time of its decision
     sent = {int(c["id"]): int(c["ts_venue"]) for c in commands[::-1]}
     assert all(first_report[i] >= sent[i] + latency for i in first_report)
-

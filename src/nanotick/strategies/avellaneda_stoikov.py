@@ -16,7 +16,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nanotick.strategy.base import Strategy
+from nanotick.strategy.base import Array, Strategy, floats, ints
+
+INSTRUMENTS = 256  # state is kept for so many; further ones are not quoted
 
 
 class AvellanedaStoikov(Strategy):
@@ -53,9 +55,9 @@ class AvellanedaStoikov(Strategy):
     post_only: bool = True
 
     start_ts: int = 0
-    last_ts: int = 0
-    last_mid: float = 0.0
-    variance: float = 0.0
+    last_ts: Array = ints(INSTRUMENTS)
+    last_mid: Array = floats(INSTRUMENTS)
+    variance: Array = floats(INSTRUMENTS)
 
     def on_start(self, ctx: Any) -> None:
         self.start_ts = ctx.now()
@@ -69,30 +71,31 @@ class AvellanedaStoikov(Strategy):
         elapsed = (ctx.now() - self.start_ts) * 1e-9
         return self.horizon - elapsed % self.horizon
 
-    def volatility_squared(self) -> float:
-        return self.sigma * self.sigma if self.sigma > 0.0 else self.variance
+    def volatility_squared(self, ctx: Any) -> float:
+        return self.sigma * self.sigma if self.sigma > 0.0 else self.variance[ctx.instrument()]
 
     def observe(self, ctx: Any, mid: float, seconds: float) -> None:
         """Exponentially weighted variance of the mid per second."""
-        if self.last_mid > 0.0 and seconds > 0.0:
-            move = (mid - self.last_mid) / ctx.tick_size()
+        i = ctx.instrument()
+        if self.last_mid[i] != 0.0 and seconds > 0.0:
+            move = (mid - self.last_mid[i]) / ctx.tick_size()
             weight = 1.0 - math.exp(-seconds * math.log(2.0) / self.half_life)
-            self.variance += weight * (move * move / seconds - self.variance)
-        self.last_mid = mid
+            self.variance[i] += weight * (move * move / seconds - self.variance[i])
+        self.last_mid[i] = mid
 
     def on_book(self, ctx: Any) -> None:
-        elapsed = ctx.now() - self.last_ts
-        if elapsed < self.interval:
+        i = ctx.instrument()
+        if i >= INSTRUMENTS or ctx.now() - self.last_ts[i] < self.interval:
             return
         if not ctx.has_book():
             ctx.cancel_all()
             return
         mid = ctx.mid()
-        self.observe(ctx, mid, elapsed * 1e-9)
-        self.last_ts = ctx.now()
+        self.observe(ctx, mid, (ctx.now() - self.last_ts[i]) * 1e-9)
+        self.last_ts[i] = ctx.now()
         tick = ctx.tick_size()
         q = self.inventory(ctx)
-        risk = self.gamma * self.volatility_squared() * self.time_left(ctx)
+        risk = self.gamma * self.volatility_squared(ctx) * self.time_left(ctx)
         reservation = mid - q * risk * tick
         half = 0.5 * (risk + 2.0 / self.gamma * math.log(1.0 + self.gamma / self.k)) * tick
         bid = ctx.floor_price(reservation - half)

@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nanotick.strategy.base import Array, Strategy, floats
+from nanotick.strategy.base import Array, Strategy, floats, ints
 
 MAX_LIMIT = 100
 CELLS = 2 * MAX_LIMIT + 1
+INSTRUMENTS = 256  # state is kept for so many; further ones are not quoted
 
 
 class GueantLehalleFernandezTapia(Strategy):
@@ -52,7 +53,7 @@ class GueantLehalleFernandezTapia(Strategy):
     interval: int = 100_000_000
     post_only: bool = True
 
-    last_ts: int = 0
+    last_ts: Array = ints(INSTRUMENTS)
     v: Array = floats(CELLS)
     w: Array = floats(CELLS)
 
@@ -95,12 +96,13 @@ class GueantLehalleFernandezTapia(Strategy):
         return min(max(q, -self.limit), self.limit)
 
     def on_book(self, ctx: Any) -> None:
-        if ctx.now() - self.last_ts < self.interval:
+        i = ctx.instrument()
+        if i >= INSTRUMENTS or ctx.now() - self.last_ts[i] < self.interval:
             return
         if not ctx.has_book():
             ctx.cancel_all()
             return
-        self.last_ts = ctx.now()
+        self.last_ts[i] = ctx.now()
         tick = ctx.tick_size()
         mid = ctx.mid()
         q = self.inventory(ctx)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nanotick.strategy.base import Strategy
+from nanotick.strategy.base import Array, Strategy, ints
+
+INSTRUMENTS = 256  # state is kept for so many; further ones are not traded
 
 
 class Grid(Strategy):
@@ -38,28 +40,30 @@ class Grid(Strategy):
     recentre: int = 4
     interval: int = 500_000_000
 
-    centre: int = 0
-    last_ts: int = 0
+    centre: Array = ints(INSTRUMENTS)
+    last_ts: Array = ints(INSTRUMENTS)
 
     def on_book(self, ctx: Any) -> None:
-        if ctx.now() - self.last_ts < self.interval or not ctx.has_book():
+        i = ctx.instrument()
+        if i >= INSTRUMENTS or ctx.now() - self.last_ts[i] < self.interval or not ctx.has_book():
             return
-        self.last_ts = ctx.now()
+        self.last_ts[i] = ctx.now()
         width = self.step * ctx.tick_size()
-        if self.centre == 0 or abs(ctx.mid() - self.centre) > self.recentre * width:
-            self.centre = ctx.round_price(ctx.mid())
+        if self.centre[i] == 0 or abs(ctx.mid() - self.centre[i]) > self.recentre * width:
+            self.centre[i] = ctx.round_price(ctx.mid())
         self.fill_side(ctx, 1, width)
         self.fill_side(ctx, -1, width)
 
     def fill_side(self, ctx: Any, side: int, width: int) -> None:
         """Cancel what is off the grid, ask for what is missing."""
+        centre = self.centre[ctx.instrument()]
         held = 0
         nearest = ctx.best_ask() - ctx.tick_size() if side > 0 else ctx.best_bid() + ctx.tick_size()
         order_id = ctx.first_order()
         while order_id != 0:
             following = ctx.next_order(order_id)
             if ctx.order_side(order_id) == side:
-                offset = side * (self.centre - ctx.order_price(order_id))
+                offset = side * (centre - ctx.order_price(order_id))
                 level = offset // width
                 if offset % width == 0 and 1 <= level <= self.levels and held & (1 << level) == 0:
                     held |= 1 << level
@@ -68,7 +72,7 @@ class Grid(Strategy):
             order_id = following
         room = self.max_inventory - side * (ctx.position() // self.size)
         for level in range(1, self.levels + 1):
-            price = self.centre - side * level * width
+            price = centre - side * level * width
             if held & (1 << level) == 0 and room > 0 and side * (nearest - price) >= 0:
                 ctx.order(side, self.size, price, 0, 0, 1)
                 room -= 1

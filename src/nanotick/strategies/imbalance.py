@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nanotick.strategy.base import Strategy
+from nanotick.strategy.base import Array, Strategy, ints
 
 _IOC = 2
+INSTRUMENTS = 256  # state is kept for so many; further ones are not traded
 
 
 class Imbalance(Strategy):
@@ -43,31 +44,32 @@ class Imbalance(Strategy):
     hold: int = 5_000_000_000
     cooldown: int = 250_000_000
 
-    entered_ts: int = 0
-    asked_ts: int = 0
+    entered_ts: Array = ints(INSTRUMENTS)
+    asked_ts: Array = ints(INSTRUMENTS)
 
     def on_book(self, ctx: Any) -> None:
-        if not ctx.has_book():
+        i = ctx.instrument()
+        if i >= INSTRUMENTS or not ctx.has_book():
             return
         position = ctx.position()
         signal = ctx.imbalance(self.levels)
         if position == 0:
             wide = ctx.spread() > self.max_spread * ctx.tick_size()
-            if wide or ctx.open_orders() > 0 or ctx.now() - self.asked_ts < self.cooldown:
+            if wide or ctx.open_orders() > 0 or ctx.now() - self.asked_ts[i] < self.cooldown:
                 return
             if signal > self.threshold:
-                self.asked_ts = ctx.now()
+                self.asked_ts[i] = ctx.now()
                 ctx.buy(self.size, ctx.best_ask(), _IOC)
             elif signal < -self.threshold:
-                self.asked_ts = ctx.now()
+                self.asked_ts[i] = ctx.now()
                 ctx.sell(self.size, ctx.best_bid(), _IOC)
             return
         side = 1 if position > 0 else -1
-        if signal * side < -self.exit or ctx.now() - self.entered_ts > self.hold:
+        if signal * side < -self.exit or ctx.now() - self.entered_ts[i] > self.hold:
             if ctx.open_orders() > 0:
                 ctx.cancel_all()
-            elif ctx.now() - self.asked_ts >= self.cooldown:
-                self.asked_ts = ctx.now()
+            elif ctx.now() - self.asked_ts[i] >= self.cooldown:
+                self.asked_ts[i] = ctx.now()
                 price = ctx.best_bid() if side > 0 else ctx.best_ask()
                 ctx.order(-side, abs(position), price, 0, _IOC)
         elif ctx.open_orders() == 0:
@@ -75,5 +77,6 @@ class Imbalance(Strategy):
             ctx.order(-side, abs(position), price, 0, 0, 1)
 
     def on_fill(self, ctx: Any, fill: Any) -> None:
-        if ctx.position() != 0 and self.entered_ts < self.asked_ts:
-            self.entered_ts = ctx.now()
+        i = ctx.instrument()
+        if i < INSTRUMENTS and ctx.position() != 0 and self.entered_ts[i] < self.asked_ts[i]:
+            self.entered_ts[i] = ctx.now()

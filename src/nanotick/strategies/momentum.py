@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nanotick.strategy.base import Array, Strategy, floats
+from nanotick.strategy.base import Array, Strategy, floats, ints
 
 _IOC = 2
 _SLOTS = 256
+INSTRUMENTS = 64  # state is kept for so many; further ones are not traded
 
 
 class Momentum(Strategy):
@@ -47,59 +48,66 @@ class Momentum(Strategy):
     size: int = 100
     sample: int = 1_000_000_000
 
-    fast_mean: float = 0.0
-    slow_mean: float = 0.0
-    rate: float = 0.0
-    volume_seen: int = 0
-    samples: int = 0
-    best_price: float = 0.0
-    asked_ts: int = 0
-    mids: Array = floats(_SLOTS)
+    fast_mean: Array = floats(INSTRUMENTS)
+    slow_mean: Array = floats(INSTRUMENTS)
+    rate: Array = floats(INSTRUMENTS)
+    volume_seen: Array = ints(INSTRUMENTS)
+    samples: Array = ints(INSTRUMENTS)
+    best_price: Array = floats(INSTRUMENTS)
+    mids: Array = floats(INSTRUMENTS * _SLOTS)
 
     def on_start(self, ctx: Any) -> None:
         self.window = min(max(self.window, 2), _SLOTS)
         ctx.every(self.sample)
 
+    def on_timer(self, ctx: Any) -> None:
+        for i in range(min(ctx.instruments(), INSTRUMENTS)):
+            if ctx.has_book(i):
+                self.look(ctx, i)
+
     def blend(self, mean: float, value: float, half_life: float) -> float:
         weight = 1.0 - math.exp(-self.sample * 1e-9 * math.log(2.0) / half_life)
         return mean + weight * (value - mean)
 
-    def on_timer(self, ctx: Any) -> None:
-        if not ctx.has_book():
-            return
-        mid = ctx.mid()
-        volume = float(ctx.volume() - self.volume_seen)
-        self.volume_seen = ctx.volume()
-        if self.samples == 0:
-            self.fast_mean = mid
-            self.slow_mean = mid
-            self.rate = volume
-        surging = volume > self.surge * self.rate
+    def look(self, ctx: Any, i: int) -> None:
+        """One sample of one instrument."""
+        mid = ctx.mid(i)
+        volume = float(ctx.volume(i) - self.volume_seen[i])
+        self.volume_seen[i] = ctx.volume(i)
+        if self.samples[i] == 0:
+            self.fast_mean[i] = mid
+            self.slow_mean[i] = mid
+            self.rate[i] = volume
+        surging = volume > self.surge * self.rate[i]
         highest = -math.inf
         lowest = math.inf
-        for i in range(min(self.samples, self.window)):
-            highest = max(highest, self.mids[i])
-            lowest = min(lowest, self.mids[i])
-        self.fast_mean = self.blend(self.fast_mean, mid, self.fast)
-        self.slow_mean = self.blend(self.slow_mean, mid, self.slow)
-        self.rate = self.blend(self.rate, volume, self.slow)
-        self.mids[self.samples % self.window] = mid
-        self.samples += 1
-        if self.samples <= self.window or ctx.open_orders() > 0:
-            return
-        trend = (self.fast_mean - self.slow_mean) / ctx.tick_size()
-        position = ctx.position()
+        for n in range(min(self.samples[i], self.window)):
+            highest = max(highest, self.mids[i * _SLOTS + n])
+            lowest = min(lowest, self.mids[i * _SLOTS + n])
+        self.fast_mean[i] = self.blend(self.fast_mean[i], mid, self.fast)
+        self.slow_mean[i] = self.blend(self.slow_mean[i], mid, self.slow)
+        self.rate[i] = self.blend(self.rate[i], volume, self.slow)
+        self.mids[i * _SLOTS + self.samples[i] % self.window] = mid
+        self.samples[i] += 1
+        if self.samples[i] > self.window and ctx.open_orders(0, i) == 0:
+            self.decide(ctx, i, mid, highest, lowest, surging)
+
+    def decide(self, ctx: Any, i: int, mid: float, highest: float, lowest: float, surging: bool) -> None:
+        """Enter a breakout, follow it, leave when it is over."""
+        trend = (self.fast_mean[i] - self.slow_mean[i]) / ctx.tick_size(i)
+        position = ctx.position(i)
         if position == 0:
             if trend > self.entry and mid > highest and surging:
-                self.best_price = mid
-                ctx.buy(self.size, ctx.best_ask(), _IOC)
+                self.best_price[i] = mid
+                ctx.buy(self.size, ctx.best_ask(i), _IOC, False, i)
             elif trend < -self.entry and mid < lowest and surging:
-                self.best_price = mid
-                ctx.sell(self.size, ctx.best_bid(), _IOC)
+                self.best_price[i] = mid
+                ctx.sell(self.size, ctx.best_bid(i), _IOC, False, i)
             return
         side = 1 if position > 0 else -1
-        if side * mid > side * self.best_price:
-            self.best_price = mid
-        fallen = side * (self.best_price - mid) / ctx.tick_size()
+        if side * mid > side * self.best_price[i]:
+            self.best_price[i] = mid
+        fallen = side * (self.best_price[i] - mid) / ctx.tick_size(i)
         if fallen > self.stop or side * trend < 0.0:
-            ctx.order(-side, abs(position), ctx.best_bid() if side > 0 else ctx.best_ask(), 0, _IOC)
+            price = ctx.best_bid(i) if side > 0 else ctx.best_ask(i)
+            ctx.order(-side, abs(position), price, 0, _IOC, 0, 0, 0, i)
