@@ -181,7 +181,7 @@ def _most_aggressive(order: Any) -> int:
 
 
 @kernel
-def _self_trade_check(risk: int, order: Any, price: int, own_slot: int) -> int:
+def _self_trade_check(risk: int, order: Any, price: int) -> int:
     """Whether the order could trade with a resting one of ours, of any strategy; `price` 0 is a market order."""
     root = risk_at(risk)
     if limits_at(root.limits_address, root.strategies + 1 + order.strategy).values[_SELF_TRADE] == UNLIMITED:
@@ -202,7 +202,7 @@ def _self_trade_check(risk: int, order: Any, price: int, own_slot: int) -> int:
         slot = first_open(orders, strategy, instrument)
         while slot >= 0:
             other = order_record(orders, slot)
-            if other.side != order.side and other.state != INTENT and slot != own_slot and rests(other):
+            if other.side != order.side and other.state != INTENT and rests(other):
                 stands = _most_aggressive(other)
                 if nearest == 0 or (stands < nearest if buys else stands > nearest):
                     nearest = stands
@@ -289,9 +289,9 @@ def _own_price(kind: int, price: int, stop_price: int, reference: int) -> int:
 
 @kernel
 def _market_checks(
-    risk: int, order: Any, slot: int, price: int, qty: int, reference: int, is_new: bool, now: int
+    risk: int, order: Any, price: int, qty: int, reference: int, is_new: bool, now: int
 ) -> int:  # fmt: skip
-    """The order against the market and against our other orders."""
+    """The order against the market, and a new one against those passed lately."""
     kind = order.order_type
     scope = order.strategy
     number = order.instrument
@@ -356,9 +356,9 @@ def risk_check(risk: int, order_id: int, now: int) -> int:
         return check
     reference = reference_price(risk, number)
     if not closes:
-        check = _market_checks(risk, order, slot, price, qty, reference, True, now)
+        check = _market_checks(risk, order, price, qty, reference, True, now)
     if check == _PASS and (kind == _LIMIT or kind == _MARKET):
-        check = _self_trade_check(risk, order, price, slot)
+        check = _self_trade_check(risk, order, price)
     if check == _PASS and not closes:
         check = _rate_checks(risk, scope, now)
         if check == _PASS:
@@ -405,9 +405,9 @@ def risk_check_replace(risk: int, order_id: int, price: int, qty: int, now: int)
     if check != _PASS:
         return check
     reference = reference_price(risk, number)
-    check = _market_checks(risk, order, slot, price, qty, reference, False, now)
+    check = _market_checks(risk, order, price, qty, reference, False, now)
     if check == _PASS and kind == _LIMIT:
-        check = _self_trade_check(risk, order, price, slot)
+        check = _self_trade_check(risk, order, price)
     if check == _PASS:
         check = message_rate_check(risk, scope, now, False)
     if check == _PASS:
