@@ -150,6 +150,33 @@ def test_venues_without_a_codec_are_counted_and_named(shared_data: Path) -> None
         assert any(f"no codec for {name}" in note for note in reading.report.notes)
 
 
+OLDER = {
+    "BINANCE_TR.ws.1.0.xz": 141,
+    "BITMEX.0.xz": 2,
+    "BITMEX.ws.1.0.xz": 2124,
+    "DELTA.ws.1.0.xz": 322,
+    "DYDX.0.xz": 2,
+    "DYDX.ws.1.0.xz": 4754,
+    "HITBTC.ws.1.0.xz": 841,
+    "PHEMEX.ws.1.0.xz": 1414,
+}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_every_line_of_the_older_cryptofeed_form_is_read(shared_data: Path, name: str) -> None:
+    path = shared_data / "raw_ws/cryptofeed_v2" / name
+    lines = lzma.open(path).read().splitlines()
+    reading = Reading(open_sources([path]))
+    rows = sum(len(chunk) for chunk in reading)
+    assert reading.format_names == "cryptofeed" and not reading.report.anomalies
+    sent = sum(line.startswith((b"wss://", b"configuration")) for line in lines)
+    if name.startswith("BINANCE_TR"):
+        assert rows > 0 and reading.listing.instruments[0].venue == "BINANCE_TR"
+    else:
+        assert rows == 0 and sum(reading.report.messages.values()) == len([x for x in lines if x]) - sent
+    assert OLDER[name] - 1 <= len(lines) <= OLDER[name] + 1
+
+
 def test_a_lost_coinbase_message_is_a_gap(shared_data: Path, tmp_path: Path) -> None:
     from nanotick.data.cryptofeed import read_container
     from nanotick.data.quality import QualityReport

@@ -4,6 +4,9 @@
     {"t":"http","conn":"...","ts":1633998512.32,"url":"https://...","data":"<body>"}
     {"t":"recv","conn":"BINANCE.ws.1","ts":1633998512.06,"data":"<frame>"}    b64 for binary; also connect and send
 
+The older form is text, one connection a file (`EXCHANGE.ws.1.0`, `EXCHANGE.0`): `wss://address <-> <seconds>`, then
+`<seconds>: <frame>`; `https://url -> <seconds>: <body>` for requests.
+
 Lines are grouped by connection, not by time, so all are put in order of arrival first. Frames of venues with a codec
 become events; of every other venue `inspect` counts the frames by channel or type and says that there is no codec.
 """
@@ -31,8 +34,16 @@ from nanotick.wire import bitstamp, bybit, coinbase, kraken
 from nanotick.wire.json_text import MAX_SIZE, WireError, decode, scaled
 from nanotick.wire.messages import Frame, Message, Other
 
-_BINANCE = {"BINANCE": "spot", "BINANCE_US": "spot", "BINANCE_FUTURES": "usdm", "BINANCE_DELIVERY": "coinm"}
+_BINANCE = {
+    "BINANCE": "spot",
+    "BINANCE_US": "spot",
+    "BINANCE_TR": "spot",
+    "BINANCE_FUTURES": "usdm",
+    "BINANCE_DELIVERY": "coinm",
+}
 _BYBIT_MARKET = re.compile(r"(?:/public/|category=)(\w+)")
+_OLD = re.compile(rb"(wss?://\S+ <-> \d{10}\.\d|https?://\S+ -> \d{10}\.\d+: )")
+_OLD_LINE = re.compile(rb"(?:(https?://\S+) -> )?(\d{10}(?:\.\d+)?): (.*)\Z", re.DOTALL)
 _QUERY_SYMBOL = re.compile(r"[?&]symbol=([A-Za-z0-9_]+)")
 
 
@@ -61,16 +72,42 @@ def _binary(held: Any) -> str:
         raise WireError(f"b64: {error}") from None
 
 
+def _old_line(line: bytes, where: str) -> Recorded | None:
+    """A frame or body of the older text form; None for what was sent, opened or asked for.
+
+    Raises
+    ------
+    WireError
+    """
+    if line.startswith(b"configuration: ") or (line.startswith((b"wss://", b"ws://")) and b" <-" in line[:4096]):
+        return None
+    found = _OLD_LINE.match(line)
+    if found is None:
+        raise WireError(f"expected a time in seconds, a colon and a frame, found {line[:40]!r}")
+    try:
+        url, data = (found[1] or b"").decode(), found[3].decode()
+    except UnicodeDecodeError as error:
+        raise WireError(f"not UTF-8 at byte {error.start}") from None
+    return Recorded(scaled(found[2].decode(), 9, "time"), "http" if url else "recv", data, "", url, where)
+
+
 def read_container(source: Source, report: QualityReport) -> tuple[str, list[Recorded]]:
     """The exchange's name, and what it sent in order of arrival."""
     exchange: str = ""
     found: list[Recorded] = []
     addresses: dict[str, str] = {}  # of each connection
+    old = _OLD.match(source.head(512)) is not None
+    if old:
+        exchange = source.name.partition(".")[0]
     for at, line in lines_of(source.open(), report):
         where = f"{source.label} byte {at}"
         if not line.strip():
             continue
         try:
+            if old:
+                if (frame := _old_line(line, where)) is not None:
+                    found.append(frame)
+                continue
             item = decode(line)
             if not isinstance(item, dict):
                 raise WireError("expected an object")
@@ -166,7 +203,7 @@ class Cryptofeed:
 
     def sniff(self, head: bytes, source: Source) -> bool:
         """By the header line."""
-        return head.startswith(b'{"t":"header"') and b'"exchange"' in head
+        return (head.startswith(b'{"t":"header"') and b'"exchange"' in head) or _OLD.match(head) is not None
 
     def read(
         self, sources: Sequence[Source], options: Options, report: QualityReport, listing: Listing
@@ -204,7 +241,7 @@ class Cryptofeed:
         listing: Listing,
     ) -> Iterator[npt.NDArray[Any]]:
         settings = {"market": _BINANCE[exchange], **options.settings}
-        venue = options.venue or ("BINANCE_US" if exchange == "BINANCE_US" else "")
+        venue = options.venue or (exchange if exchange in ("BINANCE_US", "BINANCE_TR") else "")
         told = Options(options.symbols, options.specs, options.day, venue, settings)
         body = b"".join(_binance_line(item) for item in items)
 
