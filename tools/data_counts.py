@@ -2,7 +2,7 @@
 
 Usage: python -m tools.data_counts DIRECTORY
 
-The directory is the one the tests read (`NANOTICK_SHARED_DATA`). The table in docs/data.md is this command's output.
+The directory is the one the tests read (`NANOTICK_SHARED_DATA`). The table in docs/data-formats.md is its output.
 """
 
 import sys

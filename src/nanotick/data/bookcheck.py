@@ -126,7 +126,8 @@ class BookCheck:
                 "an impossible price, quantity or side, or an order id twice",
             ),
         ):
-            if found[name]:
+            # a reader that knows what it cannot resolve (LOBSTER without its book file) has said so already
+            if found[name] and not (kind == Anomaly.UNKNOWN_REFERENCE and self._report.count(kind)):
                 self._report.anomaly(kind, f"event {int(found[f'{name}_row'])}", reason, int(found[name]))
         if found["full"]:
             self._report.note(f"{int(found['full']):,} events found the checking books full: incomplete from there")
