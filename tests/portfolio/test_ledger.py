@@ -123,6 +123,7 @@ def check(portfolio: Portfolio, reference: dict, table: InstrumentTable, marks_n
             for name in ("qty", "cost", "flow", "realised", "fees", "funding"):
                 assert position[name] == getattr(want, name), (name, s, n)
             assert position["flow"] == position["realised"] - position["cost"]
+            assert (position["held"] == 0) == (position["qty"] == 0)
             ratio = Fraction(int(micro[n]["numerator"]), int(micro[n]["denominator"]))
             cash += floor((want.flow - want.fees + want.funding) * ratio)
             if want.qty:
