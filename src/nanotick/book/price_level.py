@@ -23,6 +23,7 @@ from nanotick.book.ladder import (
     level_appears,
     level_vanishes,
     lowest_cell,
+    near_cell,
     touch,
 )
 from nanotick.book.order_by_order import free_order, remove_order
@@ -91,15 +92,27 @@ def level_set(store: int, instrument: int, side: int, price: int, qty: int, orde
     if ts != 0 and ts < (book.quote_ts_bid if side == 1 else book.quote_ts_ask):
         if rank > (book.quote_rank_bid if side == 1 else book.quote_rank_ask):
             return 0
-    cell = grid_cell(store, owner, rank)
-    if cell <= 0:
-        return 0 if qty == 0 and cell == -FULL else -cell
+    cell = near_cell(store, owner, rank)
+    if cell == 0:
+        cell = grid_cell(store, owner, rank)
+        if cell <= 0:
+            return 0 if qty == 0 and cell == -FULL else -cell
     level = cell_at(root.cells_address, cell)
     if ts != 0 and ts < level.ts:
         return 0
     if level.head != 0:
         return BAD_VALUE
     book.depth_known = 1
+    if qty != 0 and level.qty != 0:  # the level stays: most news, and nothing but the cell changes
+        before = level.qty
+        level.orders = orders & 0x7FFFFFFF
+        level.ts = ts if ts != 0 else level.ts
+        level.qty = qty
+        if qty == before:
+            return 0
+        if cell == side_at(root.sides_address, owner).best_cell:
+            return crossed(store, instrument, DEPTH_CHANGED | BEST_CHANGED)
+        return DEPTH_CHANGED
     change = _store_level(store, owner, cell, rank, qty, orders & 0x7FFFFFFF, ts)
     if change == 0:
         return 0
