@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from nanotick.book.ladder import (
     OFF_GRID,
-    detach_side,
-    discard_leaf,
     level_appears,
     make_cell,
     set_unit,
     tick_of,
 )
+from nanotick.book.radix import detach_side, discard_leaf
 from nanotick.book.records import (
     BAD_VALUE,
     BOOK,

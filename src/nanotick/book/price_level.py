@@ -18,8 +18,6 @@ from nanotick.book.grid import grid_cell
 from nanotick.book.ladder import (
     cell_below,
     cell_rank,
-    detach_side,
-    discard_leaf,
     level_appears,
     level_vanishes,
     lowest_cell,
@@ -29,6 +27,7 @@ from nanotick.book.ladder import (
 from nanotick.book.order_by_order import free_order, remove_order
 from nanotick.book.order_index import id_entry, index_remove
 from nanotick.book.queue_position import queue_drop
+from nanotick.book.radix import detach_side, discard_leaf
 from nanotick.book.records import (
     BAD_VALUE,
     BEST_CHANGED,

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from nanotick.book import order_index, queue_position, records
 from nanotick.book.calls import Ask, Change, book_ask, book_change, book_depth
 from nanotick.book.check import Invariant
-from nanotick.book.ladder import IDLE_MIN, set_unit
+from nanotick.book.ladder import set_unit
+from nanotick.book.radix import IDLE_MIN
 from nanotick.book.records import BookChange
 from nanotick.core.arena import HUGE_PAGE, Arena, Region
 from nanotick.core.kernel import python_body
