@@ -11,6 +11,7 @@ from nanotick.strategies import built_in
 
 
 def run(source, queue, start, end):
+    """One run under one queue model."""
     # quantities are integers at the instrument's scale: the smallest lots of a recording, one thousand of them
     return nt.backtest(
         source,
@@ -30,6 +31,7 @@ def run(source, queue, start, end):
 
 
 def main(source, report="binance.html", start=None, end=None):
+    """Run under three queue models and report the last."""
     for queue in ("risk_averse", "power_prob", "log_prob"):
         result = run(source, queue, start, end)
         total = result.statistics.total

@@ -12,6 +12,7 @@ from nanotick.exchange.config import Fees, Latency
 
 
 def main(source, symbol="AAPL", report="itch.html"):
+    """Run, print where the profit came from, write the report."""
     path = Latency(model="lognormal", ns=45_000, spread=0.3)
     result = nt.backtest(
         source,

@@ -11,6 +11,7 @@ from nanotick.exchange.config import Fees
 
 
 def main(source, report="lobster.html"):
+    """Run, print the mark-outs, write the report."""
     result = nt.backtest(
         source,
         "avellaneda-stoikov",

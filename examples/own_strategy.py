@@ -26,6 +26,7 @@ class Fade(nt.Strategy):
 
 
 def main(report="own_strategy.html", seconds=3_600.0):
+    """Run on one symbol of a generated day and write the report."""
     day = nt.synthetic_day(seed=11, seconds=seconds)
     result = nt.backtest(
         (day.events, day.instruments),

@@ -24,7 +24,7 @@ def test_own_strategy(tmp_path):
 @pytest.mark.parametrize(
     ("name", "source", "more"),
     [
-        ("lobster", "lobster/AAPL_2012-06-21_1.zip", []),
+        pytest.param("lobster", "lobster/AAPL_2012-06-21_1.zip", [], marks=pytest.mark.nightly),
         ("itch", "us_exchange_feeds/nasdaq_itch/AAPL_20191230_0935_50k.itch50.xz", ["AAPL"]),
     ],
 )
