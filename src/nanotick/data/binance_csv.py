@@ -121,6 +121,9 @@ class _File:
             raise BadDataError(f"{source.label}: no Binance CSV starts with {first[:80]!r}")
         width = len(first.split(b","))
         self.columns = _COLUMNS[self.kind][:width].ljust(width, "x")
+        needed = set(_COLUMNS[self.kind]) - {"x"}
+        if not needed <= set(self.columns) or (self.kind == "depth" and width != len(_COLUMNS["depth"])):
+            raise BadDataError(f"{source.label}: {self.kind} has columns that are not there: {first[:80]!r}")
         self._header = not first[:1].isdigit() and first[:1] != b"\xef"
         named = _NAME.search(source.name)
         self._symbol = options.setting("symbol") or (named[1].upper() if named else "")

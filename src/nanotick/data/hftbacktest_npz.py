@@ -45,6 +45,7 @@ _KINDS = {
     MODIFY_ORDER: Kind.MODIFY,
     FILL: Kind.EXECUTE,
 }
+_REQUIRED = {"ev": "u", "exch_ts": "i", "local_ts": "i", "px": "f", "qty": "f"}
 _CHUNK = 1 << 16
 _MAX_PLACES = 12
 _MAX_HEADER = 1 << 16
@@ -64,9 +65,9 @@ def _header(data: bytes) -> tuple[np.dtype[Any], int, int]:
     shape, _, dtype = read(file, max_header_size=_MAX_HEADER)
     if dtype.hasobject or dtype.names is None or len(shape) != 1:
         raise ValueError(f"expected one dimension of records, found {shape} of {dtype}")
-    missing = {"ev", "exch_ts", "local_ts", "px", "qty"} - set(dtype.names)
-    if missing:
-        raise ValueError(f"expected fields of an hftbacktest event, {sorted(missing)} are missing")
+    for name, kinds in _REQUIRED.items():
+        if name not in dtype.names or dtype[name].kind not in kinds or dtype[name].itemsize != 8 or dtype[name].shape:
+            raise ValueError(f"expected {name} of an hftbacktest event, found {str(dtype)[:80]}")
     return dtype, int(shape[0]), file.tell()
 
 
@@ -119,8 +120,8 @@ def _chunks(source: Source, report: QualityReport | None) -> Iterator[npt.NDArra
     head = stream.read(_MAX_HEADER)
     try:
         dtype, count, start = _header(head)
-    except (ValueError, SyntaxError, EOFError) as error:
-        raise BadDataError(f"{source.label}: {error}") from None
+    except Exception as error:  # NumPy parses the header as Python text and raises whatever that gives
+        raise BadDataError(f"{source.label}: no array of events: {str(error)[:200]}") from None
     rest, done = head[start:], 0
     while True:
         whole = min(len(rest) // dtype.itemsize, count - done)
@@ -162,7 +163,7 @@ def _events(chunk: npt.NDArray[Any], item: Instrument, report: QualityReport, la
         rows[target] = np.where(off, 0, units).astype(np.int64)
     if clear.any() and (chunk["px"][clear] != 0).any():
         report.note("clears up to a price became clears of the side")
-    if "order_id" in (chunk.dtype.names or ()):
+    if "order_id" in (chunk.dtype.names or ()) and chunk.dtype["order_id"] == np.uint64:
         rows["id"] = (chunk["order_id"] & np.uint64((1 << 63) - 1)).astype(np.int64)
     rows["flags"] = (
         np.where(ev & EXCH_EVENT != 0, int(Flag.VENUE), 0)

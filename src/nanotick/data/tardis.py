@@ -8,6 +8,7 @@ files: data types".
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ _KINDS = {
     "id,side,price,amount": "trades",
     "ask_amount,ask_price,bid_price,bid_amount": "quotes",
 }
+_LEVEL = ("price", "amount")
 _TEXTS = frozenset({"exchange", "symbol", "id", "side", "is_snapshot"})
 _SIDES = {"bid": BUY, "ask": SELL, "buy": BUY, "sell": SELL}
 _RATE_PLACES = 9
@@ -49,9 +51,11 @@ def _kind_of(header: str) -> str:
     rest = header.removeprefix(_START)
     if rest in _KINDS:
         return _KINDS[rest]
-    if rest.startswith(("asks[0].", "bids[0].")):
-        return "book_snapshot"
-    return "derivative_ticker" if "mark_price" in rest and "funding_rate" in rest else ""
+    names = rest.split(",")
+    if "asks[0].price" in names:
+        levels = [f"{side}[{i}].{name}" for side, i, name in product(("asks", "bids"), range(len(names) // 4), _LEVEL)]
+        return "book_snapshot" if sorted(names) == sorted(levels) else ""
+    return "derivative_ticker" if {"mark_price", "index_price", "funding_rate"} <= set(names) else ""
 
 
 def _scale(column: str) -> int:

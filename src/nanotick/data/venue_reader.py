@@ -29,6 +29,7 @@ Row = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 CHUNK = 1 << 14  # rows
 _SNAPSHOT, _LAST, _PRINTABLE = int(Flag.SNAPSHOT), int(Flag.LAST), int(Flag.PRINTABLE)
 _BOTH = int(BOTH_SIDES)
+_LATEST_NS = 1 << 62
 
 
 @dataclass(slots=True)
@@ -206,6 +207,8 @@ class VenueReader:
 
     def _time(self, tracked: Tracked, stamp: int) -> int:
         if stamp > 0:
+            if stamp >= _LATEST_NS:
+                raise WireError(f"a time of {stamp} ns; expected one before the year 2116")
             tracked.latest_ns = max(tracked.latest_ns, stamp)
             return stamp
         if tracked.latest_ns == 0 and self._frame.ts_recv == 0:
