@@ -61,7 +61,7 @@ run: $(VENV)/.core
 
 # Kernels are compiled first, by one process: two test processes would each compile all of them.
 test: $(VENV)/.dev
-	@$(BIN)/nanotick warmup
+	@$(BIN)/python -c 'from nanotick.core.warmup import warm; warm()'
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=15 --durations-min=1 $(ARGS)
 
 bench: $(VENV)/.dev $(PEERS)/.stamp

@@ -178,17 +178,3 @@ def test_books_of_a_real_itch_stream_never_cross_and_execute_at_the_best(shared_
     assert (crossed, states) == (0, 47_947)
     assert at_best == executions == 1_622 + 4  # E, and C: with a price of their own
     assert unknown == 3_904
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(100, 120))
-def test_long_itch_streams_give_the_same_books_as_their_events(seed):
-    data, table = random_itch(seed, 60_000), locate_table()
-    fused_arena, fused = make_books(ticks=100, orders=1 << 16)
-    build(fused, data, table)
-    events, _ = decode(data, table)
-    arena, books = make_books(ticks=100, orders=1 << 16)
-    apply_events(books.address, events.ctypes.data, len(events), 0)
-    assert fused_arena.digest() == arena.digest()
-    for i in range(INSTRUMENTS):
-        fused.check(i)

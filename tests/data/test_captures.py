@@ -148,28 +148,3 @@ def test_a_message_that_is_none_is_skipped_by_its_length(tmp_path: Path) -> None
     reading, events = read(tmp_path / "x.pcap", [packet(1, 1), data])
     assert len(events) == 2 and counts(reading) == {"unknown_message": 1}
     assert SIZES[ord("A")] + 2 == len(good)
-
-
-@pytest.mark.parametrize("kind", ["moldudp64", "iex"])
-def test_thousands_of_damaged_captures_are_read_to_their_end(tmp_path: Path, kind: str) -> None:
-    from nanotick.data.quality import BadDataError
-    from nanotick.wire.iex import Segment, encode_segment
-    from tests.guarded import mutations
-    from tests.wire.test_iex import BUY
-
-    if kind == "iex":
-        frames = [udp(encode_segment(Segment(0x8004, 1, 7, 0, 0, 0, 1 + 2 * i, 9 + i), [BUY, BUY])) for i in range(6)]
-    else:
-        frames = [packet(1 + 2 * i, 2) for i in range(6)]
-    good = pcap([(10**18 + i, f) for i, f in enumerate(frames)])
-    reading, events = read(tmp_path / "x.pcap", frames)
-    assert len(events) == 12 and not reading.report.anomalies
-    for item in mutations([good], 2000, seed=9):
-        (tmp_path / "x.pcap").write_bytes(item.tobytes())
-        reading = Reading(open_sources([tmp_path / "x.pcap"]), kind)
-        try:
-            events = reading.events()
-        except BadDataError as error:
-            assert "UDP" in str(error)
-            continue
-        assert len(events) <= sum(reading.report.messages.values()) + 12 * reading.report.count(Anomaly.GAP)

@@ -13,6 +13,7 @@ from nanotick.core.records import BOTH_SIDES, Flag, Kind
 from nanotick.data.synthetic import DEFAULT_SYMBOLS, synthetic_day
 
 SHORT = 400.0
+MARKERS = (Kind.STATUS, Kind.CLEAR)
 
 
 def digest(events):
@@ -92,7 +93,7 @@ def test_every_reference_is_known_and_no_book_ever_crosses(orders_day):
         book = ReferenceBook()
         for row in rows_of(orders_day.events, instrument):
             book.apply(row)
-            if row["flags"] & Flag.LAST and row["kind"] != Kind.STATUS and all(book.queues.values()):
+            if row["flags"] & Flag.LAST and row["kind"] not in MARKERS and all(book.queues.values()):
                 assert book.best(1) < book.best(-1)
         assert len(book.orders) > 10
 
@@ -103,7 +104,7 @@ def test_price_level_rows_are_the_same_market_as_the_order_rows(orders_day, leve
         by_time = defaultdict(list)
         for row in rows_of(levels_day.events, instrument):
             by_time[row["ts_venue"]].append(row)
-        order_rows = [r for r in rows_of(orders_day.events, instrument) if r["kind"] != Kind.STATUS]
+        order_rows = [r for r in rows_of(orders_day.events, instrument) if r["kind"] not in MARKERS]
         for i, row in enumerate(order_rows):
             book.apply(row)
             if i + 1 < len(order_rows) and order_rows[i + 1]["ts_venue"] == row["ts_venue"]:
@@ -117,7 +118,7 @@ def test_price_level_rows_are_the_same_market_as_the_order_rows(orders_day, leve
             if i % 50 == 0 or i + 1 == len(order_rows):
                 assert shown == book.levels()
         left = [r for rows in by_time.values() for r in rows]
-        assert all(r["kind"] == Kind.STATUS for r in left)
+        assert all(r["kind"] in MARKERS for r in left)
 
 
 def test_traded_quantity_is_equal_in_both_forms(orders_day, levels_day):
@@ -151,10 +152,16 @@ def test_the_day_opens_and_closes_every_symbol(orders_day):
     assert set(status["word"][3:].tolist()) == {7}
 
 
+def test_a_day_forgets_the_book_of_the_day_before(orders_day):
+    for instrument in range(3):
+        rows = orders_day.events[orders_day.events["instrument"] == instrument]
+        assert rows["kind"][0] == Kind.CLEAR and rows["side"][0] == 0
+
+
 def test_a_seed_gives_the_same_day_on_every_machine():
     day = synthetic_day(seed=5, seconds=60.0)
     assert digest(day.events) == digest(synthetic_day(seed=5, seconds=60.0).events)
-    assert digest(day.events) == "4c91042829ca8f9b"
+    assert digest(day.events) == "d9ebbb318c5416f3"
     assert digest(day.events) != digest(synthetic_day(seed=6, seconds=60.0).events)
 
 

@@ -19,7 +19,6 @@ from nanotick.data.archive import Blocks, Source
 from nanotick.data.quality import Anomaly, QualityReport
 from nanotick.wire.pcap import MAGICS, PACKET, PCAP, PcapStop, scan_packets
 
-MAX_SEQUENCE = 1 << 62  # no feed gets there: a larger number is damage
 HELD_PACKETS = 1000
 HELD_NS = 1_000_000_000
 _TABLE = 4096

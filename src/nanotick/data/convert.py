@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from nanotick.core.instruments import Instrument
 from nanotick.data.checks import EventChecks
-from nanotick.data.eventfile import EventWriter
+from nanotick.data.eventfile import EventFile, EventWriter, chunks_of, write_events
 from nanotick.data.format import Reading
 from nanotick.data.ordering import correct_latency, order_events, report_skew
 from nanotick.data.quality import OBSERVATIONS, Anomaly, BadDataError
@@ -39,32 +40,37 @@ def convert_to_events(reading: Reading, chunks: Chunks, target: Path, base_laten
     if target.suffixes[-1:] not in ([".nt"], [".parquet"], [".npz"]) and target.suffixes[-2:] != [".nt", ".zst"]:
         raise BadDataError(f"{target}: expected a name ending in .nt, .nt.zst, .parquet or .npz; give one with -o")
     report, label = reading.report, target.name
-    writer = EventWriter(target)
-    try:
+    working = target.with_name(f".{target.name}.{os.getpid()}.nt")
+    with EventWriter(working) as writer:
         for chunk in chunks:
             writer.append(chunk)
-        if not writer.count:
-            told = dict(report.messages)
-            raise BadDataError(f"the sources hold no event (messages: {told}); nothing was written")
-        written = events = writer.written()
-        if base_latency_ns is None:
-            report_skew(events, report, label)
-        else:
-            events = correct_latency(events, base_latency_ns, report, label)
-        ordered = order_events(events, report, label)
-        report.events.clear()
-        report.count_events(ordered)
-        if target.suffix == ".npz":
-            _write_npz(target, ordered, reading.listing.instruments)
-            return target
-        if ordered is not written:
-            writer.replace(ordered)
-        sources = [source.label for _, group in reading.groups for source in group]
         writer.instruments = reading.listing.instruments
-        writer.meta = {**report.as_dict(), "format": reading.format_names, "source": sources}
-        return writer.finalise()
+    try:
+        if not writer.count:
+            raise BadDataError(
+                f"the sources hold no event ({dict(reading.report.messages)} messages); nothing was written"
+            )
+        with EventFile.open(working) as file:
+            events = file.events
+            if base_latency_ns is None:
+                report_skew(events, report, label)
+            else:
+                events = correct_latency(events, base_latency_ns, report, label)
+            ordered = order_events(events, report, label)
+            report.events.clear()
+            report.count_events(ordered)
+            meta = {
+                **report.as_dict(),
+                "format": reading.format_names,
+                "source": [source.label for _, group in reading.groups for source in group],
+            }
+            if target.suffix == ".npz":
+                _write_npz(target, ordered, reading.listing.instruments)
+            else:
+                write_events(target, chunks_of(ordered), reading.listing.instruments, meta)
     finally:
-        writer.discard()
+        working.unlink(missing_ok=True)
+    return target
 
 
 def _write_npz(target: Path, events: npt.NDArray[Any], instruments: list[Instrument]) -> None:

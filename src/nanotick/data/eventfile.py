@@ -220,23 +220,6 @@ class EventWriter:
             self._report.count_events(events)
             self.count += len(events)
 
-    def written(self) -> npt.NDArray[Any]:
-        """The events so far, shape (n,), mapped read-only from the temporary file; good until `replace` or the end."""
-        self._file.flush()
-        if not self.count:
-            return np.zeros(0, dtype=EVENT)
-        mapping = mmap.mmap(self._file.fileno(), _ROOM + self.count * RECORD_SIZE, access=mmap.ACCESS_READ)
-        return np.frombuffer(mapping, dtype=EVENT, count=self.count, offset=_ROOM)
-
-    def replace(self, events: npt.NDArray[Any]) -> None:
-        """Write these events, which lie in memory, in the place of all written so far."""
-        self._file.seek(_ROOM)
-        self._file.truncate(_ROOM)
-        self._report = QualityReport()
-        self.count = 0
-        for chunk in chunks_of(events):
-            self.append(chunk)
-
     def discard(self) -> None:
         """Throw away what was written."""
         self._file.close()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nanotick.core.instruments import Instrument
 from nanotick.core.records import EVENT
 from nanotick.data.archive import Source
-from nanotick.data.captures import MAX_SEQUENCE, Gap, Part, Sequencer, first_payload, packets
+from nanotick.data.captures import Gap, Part, Sequencer, first_payload, packets
 from nanotick.data.format import SKIPPED, Listing, Options
 from nanotick.data.moldudp64 import gap_events
 from nanotick.data.quality import Anomaly, BadDataError, QualityReport
@@ -111,9 +111,6 @@ def _read_capture(
         if not packet.missing and segment.payload_size != len(packet.data) - HEAD.size:
             told = f"the segment says {segment.payload_size} bytes, {len(packet.data) - HEAD.size} are there"
             report.anomaly(Anomaly.MALFORMED, where, told)
-        if not 0 <= segment.seq < MAX_SEQUENCE:
-            report.anomaly(Anomaly.MALFORMED, where, f"sequence number {segment.seq} cannot be; left out")
-            continue
         name = PROTOCOLS[segment.protocol]
         protocols[name] = protocols.get(name, 0) + 1
         key = (segment.protocol, segment.channel, segment.session)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nanotick.core.records import BOTH_SIDES, EVENT, Flag, Kind
 from nanotick.data.archive import Source
-from nanotick.data.captures import MAX_SEQUENCE, Gap, Packet, Part, Sequencer, first_payload, packets
+from nanotick.data.captures import Gap, Packet, Part, Sequencer, first_payload, packets
 from nanotick.data.format import Listing, Options, midnight_ns
 from nanotick.data.itch import ItchDecoding
 from nanotick.data.quality import Anomaly, BadDataError, QualityReport
@@ -106,10 +106,6 @@ class _Capture:
                     continue
                 self._begin(session, packet)
             count = 0 if count == END_OF_SESSION else count
-            if seq >= MAX_SEQUENCE:
-                where = f"{label} packet {number}"
-                self._report.anomaly(Anomaly.MALFORMED, where, f"sequence number {seq} cannot be; left out")
-                continue
             if seq == 0:  # numbers start at 1: the capture had them blanked
                 self._unnumbered += 1
                 ready: list[Part | Gap] = [Part(packet.ts, 0, count, 0, packet.data)] if count else []

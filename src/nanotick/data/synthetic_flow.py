@@ -46,7 +46,7 @@ MAX_EXECUTIONS_PER_SWEEP = 100
 ORDERS_FORM = 0
 LEVELS_FORM = 1
 
-_ADD, _REDUCE, _DELETE = int(Kind.ADD), int(Kind.REDUCE), int(Kind.DELETE)
+_ADD, _REDUCE, _DELETE, _CLEAR = int(Kind.ADD), int(Kind.REDUCE), int(Kind.DELETE), int(Kind.CLEAR)
 _EXECUTE, _REPLACE, _TRADE, _STATUS = int(Kind.EXECUTE), int(Kind.REPLACE), int(Kind.TRADE), int(Kind.STATUS)
 _LAST, _PRINTABLE, _HIDDEN = int(Flag.LAST), int(Flag.PRINTABLE), int(Flag.HIDDEN)
 _TRADING, _CLOSED = int(TradingStatus.TRADING), int(TradingStatus.CLOSED)
@@ -249,8 +249,9 @@ def act(market: Any, symbol: Any) -> None:
 
 @kernel
 def open_symbol(market: Any, symbol: Any) -> None:
-    """Trading starts: a status row and the orders that rest already."""
+    """Trading starts: the book of the day before is gone, a status row, and the orders that rest already."""
     market.recv = max(market.recv, symbol.ts + market.latency)
+    write(market, symbol, _CLEAR, 0, 0, 0, 0, 0, _LAST)
     write(market, symbol, _STATUS, 0, 0, 0, _TRADING, 0, _LAST)
     for distance in range(12):
         for _ in range(4):

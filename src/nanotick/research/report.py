@@ -30,7 +30,7 @@ def build_report(result: BacktestResult, title: str | None = None) -> str:
         The names of the strategies by default.
     """
     data = ReportData(result)
-    names = [s.name.replace("_", " ") for s in result.strategies]
+    names = [name.replace("_", " ") for name in data.groups]
     heading = title or (" and ".join(names) if len(names) <= 3 else f"{len(names)} strategies") or "backtest"
     heading = heading[:1].upper() + heading[1:]
     symbols = [i.symbol for i in result.instruments]

@@ -128,7 +128,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("Hits", lambda f: words.percent(f.hit_ratio, 0)),
     ("Mark-out", lambda f: words.number(f.mark_outs[2].ticks, 2, signed=True)),
 )
-MOST_COLUMNS = 3  # strategies side by side; more are listed one below the other
+MOST_COLUMNS = 2  # strategies side by side; more are listed one below the other
 
 
 def summary_table(result: BacktestResult) -> Any:
