@@ -59,10 +59,14 @@ SEEDS = {
 }
 
 
+def in_memory(body: bytes) -> Source:
+    return Source(Path("BTCUSDT-x.bin"), "BTCUSDT-x.bin", "x.bin", lambda: io.BytesIO(body), len(body))
+
+
 def survive(name: str, count: int, seed: int) -> None:
     for item in mutations(SEEDS[name], count, seed):
         body = bytes(item)
-        source = Source(Path("BTCUSDT-x.bin"), "BTCUSDT-x.bin", "x.bin", lambda body=body: io.BytesIO(body), len(body))
+        source = in_memory(body)
         reading = Reading([source], name, Options())
         try:
             rows = sum(len(chunk) for chunk in reading)
