@@ -33,7 +33,7 @@ def venue(config=None, instruments=None, **sizes):
     if instruments is None:
         instruments = [Instrument("TEST", price_decimals=0, tick_size="1", lot_size="1")]
     settings = {"max_orders": 1 << 10, "reports": 1 << 10, "commands": 1 << 6, "depletions": 256, "trace": 256}
-    book = {"max_orders": 1 << 10, "max_levels": 1 << 10}
+    book = {"max_orders": 1 << 13, "max_levels": 1 << 10}
     table = instruments if isinstance(instruments, InstrumentTable) else InstrumentTable(instruments)
     return ReplayVenue(Arena(1 << 28), table, config or VenueConfig(), book=book, **{**settings, **sizes})
 

@@ -231,7 +231,9 @@ def latency_rows(source: Any, path: int) -> npt.NDArray[Any]:
         raise ValueError(f"{where}: no rows; give at least one, or use latency model 'constant'")
     processed = done > 0
     if path == PATH_RESPONSE:  # what was never processed has no response of its own
-        sent, done, back, processed = sent[processed], done[processed], back[processed], processed[processed]
+        kept = np.flatnonzero(processed)
+        kept = kept[np.argsort(done[kept], kind="stable")]
+        sent, done, back, processed = sent[kept], done[kept], back[kept], processed[kept]
         if len(sent) == 0:
             raise ValueError(f"{where}: no row was processed by the venue (exch_ts is 0 everywhere)")
     start = done if path == PATH_RESPONSE else sent
