@@ -44,9 +44,9 @@ def play(hbt, actions, known, out):
             result = hbt.wait_next_feed(True, until - hbt.current_timestamp)
             count = note(hbt.orders(0), known, out, count)
             if result == 1 or result > 3 or result < 0:  # the end of the data, or hftbacktest gave up
-                return count
+                return count, result
         if i == len(actions):
-            return count
+            return count, 1
         action = actions[i]
         if action.verb == 1:
             if action.id in hbt.orders(0):
@@ -55,7 +55,7 @@ def play(hbt, actions, known, out):
             hbt.submit_buy_order(0, action.id, action.price, action.qty, action.tif, action.type, False)
         else:
             hbt.submit_sell_order(0, action.id, action.price, action.qty, action.tif, action.type, False)
-    return count
+    return count, 1
 
 
 def replay(source, target):
@@ -83,9 +83,9 @@ def replay(source, target):
     actions = given["actions"]
     known = np.zeros(int(actions["id"].max()) + 1, CHANGE)
     out = np.zeros(20 * len(actions) + 100, CHANGE)
-    count = play(hbt, actions, known, out)
+    count, result = play(hbt, actions, known, out)
     state = hbt.state_values(0)
-    np.savez(target, changes=out[:count], state=np.array([state.position, state.fee, state.trading_value]))
+    np.savez(target, changes=out[:count], state=np.array([state.position, state.fee, state.trading_value, result]))
     hbt.close()
 
 
