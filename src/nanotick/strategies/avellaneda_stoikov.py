@@ -90,16 +90,24 @@ class AvellanedaStoikov(Strategy):
         if not ctx.has_book():
             ctx.cancel_all()
             return
-        mid = ctx.mid()
-        self.observe(ctx, mid, (ctx.now() - self.last_ts[i]) * 1e-9)
+        self.observe(ctx, ctx.mid(), (ctx.now() - self.last_ts[i]) * 1e-9)
         self.last_ts[i] = ctx.now()
+        self.requote(ctx, ctx.mid())
+
+    def requote(self, ctx: Any, mid: float) -> None:
+        """Move both quotes to where the inventory wants them."""
         tick = ctx.tick_size()
         q = self.inventory(ctx)
         risk = self.gamma * self.volatility_squared(ctx) * self.time_left(ctx)
         reservation = mid - q * risk * tick
         half = 0.5 * (risk + 2.0 / self.gamma * math.log(1.0 + self.gamma / self.k)) * tick
-        bid = ctx.floor_price(reservation - half)
-        ask = ctx.ceil_price(reservation + half)
+        self.place(ctx, reservation - half, reservation + half, q)
+
+    def place(self, ctx: Any, bid_at: float, ask_at: float, q: float) -> None:
+        """Quote at these prices, rounded away from the mid; never cross, and never add to a full inventory."""
+        tick = ctx.tick_size()
+        bid = ctx.floor_price(bid_at)
+        ask = ctx.ceil_price(ask_at)
         if self.post_only:
             bid = min(bid, ctx.best_ask() - tick)
             ask = max(ask, ctx.best_bid() + tick)

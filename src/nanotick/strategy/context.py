@@ -25,6 +25,7 @@ from nanotick.core.memory import float_bits, mul_wrap, shift_right
 from nanotick.core.records import BUY, SELL, CommandFlag, Kind, OrderType, TimeInForce, command_at, event_at
 from nanotick.core.tape import tape_at
 from nanotick.orders.open_list import order_find, order_record
+from nanotick.orders.records import OrderState
 from nanotick.orders.table import cancel_pending, first_open, next_open, open_count, order_reserve, side_open_qty
 from nanotick.portfolio.accounts import account_of, holding_of, position_of, signed_value
 from nanotick.strategy.records import (
@@ -45,6 +46,7 @@ _GTC, _IOC = int(TimeInForce.GTC), int(TimeInForce.IOC)
 _POST_ONLY, _REDUCE_ONLY = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY)
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _SIGNAL = int(Kind.SIGNAL)
+_WORKING = int(OrderState.WORKING)
 _INVERSE = int(Contract.INVERSE)
 
 
@@ -447,27 +449,32 @@ def cancel_all(ctx: Any, side: int = 0, instrument: int = -1) -> int:
 
 @context_method
 def quote(ctx: Any, side: int, price: int, qty: int, post_only: bool = True, instrument: int = -1) -> int:
-    """Keep exactly one order on a side: leave it if price and size are right, else cancel it and ask for a new one.
+    """Keep exactly one order on a side, working `qty` at `price`: the call to make on every event.
 
-    The new order is asked for once the old one's end is known, so that the side never holds twice the size: call it on
-    every event. With `qty` 0 the side is emptied. Gives the id of the order that is right, or of the new one, else 0.
+    An order that is right is left alone, so it keeps its place; a wrong one is replaced; more than one, or `qty` 0, is
+    cancelled. While a request of ours is unanswered nothing new is asked for, so the side never holds twice the size.
+    Gives the id of the side's order, or 0.
     """
     fields = _fields(ctx)
     keep = 0
-    others = 0
     slot = first_open(fields.orders_address, fields.strategy, _which(ctx, instrument))
     while slot >= 0:
         record = order_record(fields.orders_address, slot)
+        following = next_open(fields.orders_address, slot)
         if record.side == side:
-            right = record.price == price and qty > 0 and keep == 0 and record.qty - record.filled_qty <= qty
-            if right and not cancel_pending(fields.orders_address, slot):
-                keep = record.id
-            else:
-                others += 1
+            settled = record.state == _WORKING
+            leaves = record.qty - record.filled_qty - record.cancelled_qty
+            if keep != 0 or qty <= 0:
                 if not cancel_pending(fields.orders_address, slot):
                     _intent(ctx, _CANCEL, record.id, 0, 0)
-        slot = next_open(fields.orders_address, slot)
-    if keep != 0 or others > 0 or qty <= 0:
+                if keep == 0:
+                    keep = record.id
+            else:
+                keep = record.id
+                if settled and (record.price != price or leaves != qty):
+                    _intent(ctx, _REPLACE, record.id, price, record.qty - leaves + qty)
+        slot = following
+    if keep != 0 or qty <= 0:
         return keep
     return order(ctx, side, qty, price, _LIMIT, _GTC, _POST_ONLY if post_only else 0, 0, 0, instrument)
 
