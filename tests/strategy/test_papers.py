@@ -31,7 +31,7 @@ PATHS = 500  # of one recording
 
 
 class PaperMaker(AvellanedaStoikov):
-    """The shipped strategy on consecutive paths: each starts flat at its full horizon. `symmetric` quotes round the mid."""
+    """The shipped strategy on consecutive paths, each flat at its full horizon; `symmetric` quotes round the mid."""
 
     steps: int = 200
     dt: float = 0.005

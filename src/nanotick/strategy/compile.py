@@ -8,6 +8,7 @@ compiled along.
 
 from __future__ import annotations
 
+import ast
 import types as python_types
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,34 @@ def _view(which: Callback) -> Any:
     return _VIEWS[which]
 
 
+def refuse_internals(function: Callable[..., Any], owner: str) -> None:
+    """Refuse code that names a way around `ctx`: nanotick's own kernels and memory, Numba, ctypes.
+
+    Raises
+    ------
+    StrategyError
+        With the line that names it.
+    """
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        module = value.__name__ if isinstance(value, python_types.ModuleType) else getattr(value, "__module__", None)
+        module = module if isinstance(module, str) else type(value).__module__
+        root = module.split(".")[0]
+        own = root == "nanotick" and (module == "nanotick" or module.startswith("nanotick.strategies"))
+        inside = root in ("numba", "llvmlite", "ctypes", "cffi") or (root == "nanotick" and not own)
+        if value is None or not inside or isinstance(value, (int, float)):
+            continue
+        found = source_tree(function)
+        lines, path = (found[2], found[1]) if found else ([], function.__code__.co_filename)
+        line = function.__code__.co_firstlineno
+        for part in ast.walk(found[0]) if found else ():
+            if isinstance(part, ast.Name) and part.id == name:
+                line = part.lineno
+                break
+        cause = f"{name!r} reaches past ctx into {module}: a strategy acts through ctx alone"
+        raise StrategyError(Finding(path, line, f"{owner}.{function.__name__}", lines, cause).message)
+
+
 def _with_compiled_helpers(function: Callable[..., Any], made: dict[int, Any]) -> Callable[..., Any]:
     """The function with the plain Python functions it names replaced by kernels."""
     if INTERPRET:
@@ -39,6 +68,7 @@ def _with_compiled_helpers(function: Callable[..., Any], made: dict[int, Any]) -
     for name in function.__code__.co_names:
         value = globals_.get(name)
         if isinstance(value, python_types.FunctionType):
+            refuse_internals(value, value.__name__)
             if id(value) not in made:
                 made[id(value)] = kernel(_with_compiled_helpers(value, made))
             replaced[name] = made[id(value)]
@@ -104,6 +134,8 @@ def compile_strategy(cls: type[Strategy]) -> dict[Callback, int]:
     key = cls.source_key()
     if key in _COMPILED:
         return _COMPILED[key]
+    for function in [*cls.callbacks.values(), *cls.methods.values()]:
+        refuse_internals(function, cls.__name__)
     made: dict[int, Any] = {}
     methods = {n: _with_compiled_helpers(f, made) for n, f in cls.methods.items()}
     as_self = strategy_at(cls.dtype, cls.__name__, methods)
