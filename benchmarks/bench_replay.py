@@ -61,7 +61,7 @@ def loop_seconds(
         test.begin()
         while True:
             start = time.process_time_ns()
-            state = run_replay(test.replay_region.address, ALL_ROWS)
+            state = run_replay(test.replay_region.address, 0, ALL_ROWS)
             spent += time.process_time_ns() - start
             if state == 0:
                 break

@@ -79,7 +79,7 @@ def test_snapshot_and_tail_are_the_whole_run(day: Day, tmp_path: Path, share: fl
     first.begin()
     rows = int(share * first.rows)
     while int(first.replay_region.view[0]["rows_done"]) < rows:
-        run_replay(first.replay_region.address, rows - int(first.replay_region.view[0]["rows_done"]))
+        run_replay(first.replay_region.address, 0, rows - int(first.replay_region.view[0]["rows_done"]))
     path = tmp_path / "half.snapshot"
     first.arena.snapshot(path, rows)
     first.drain()

@@ -84,7 +84,8 @@ def state_bytes(records: npt.NDArray[Any], volatile: Iterable[str]) -> memoryvie
     """Bytes of records with every field that holds an address zeroed: what hashes are made of."""
     fields = list(volatile)
     if fields:
-        records = records.copy()
+        # bytes, not records: copying records leaves their padding undefined
+        records = records.view(np.uint8).copy().view(records.dtype)
         for field in fields:
             records[field] = 0
     return records.view(np.uint8).reshape(-1).data

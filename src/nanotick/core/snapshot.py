@@ -135,8 +135,10 @@ def load_snapshot(path: Path) -> Snapshot:
     offset = _HEADER.size + length
     for entry in directory["regions"]:
         dtype = dtype_from_json(entry["dtype"])
-        regions[entry["name"]] = np.frombuffer(body, dtype, entry["used"], offset).copy()
-        offset += entry["used"] * dtype.itemsize
+        size = entry["used"] * dtype.itemsize
+        # bytes, not records: copying records leaves their padding undefined, and padding is hashed
+        regions[entry["name"]] = np.frombuffer(body, np.uint8, size, offset).copy().view(dtype)
+        offset += size
     return Snapshot(path, schema, sequence, dict(directory["starts"]), digest, regions)
 
 

@@ -38,7 +38,6 @@ KERNEL_MODULES: list[str] = [
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",
     "nanotick.engine.replay",
-    "nanotick.engine.sample",
     "nanotick.engine.step",
     "nanotick.exchange.replay",
     "nanotick.risk.limits",

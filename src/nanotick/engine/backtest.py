@@ -30,14 +30,11 @@ from nanotick.engine.output import (
     RunOutput,
     StrategyRun,
 )
-from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, run_replay
-from nanotick.engine.sample import take_one_sample
-from nanotick.engine.step import start_or_stop
+from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, Verb, run_replay
 from nanotick.exchange.config import VenueConfig
 from nanotick.exchange.venue import ReplayVenue
 from nanotick.risk.limits import RiskLimits
 from nanotick.risk.records import CHECK_NAMES, CHECK_UNITS
-from nanotick.strategy.records import Callback
 
 Progress = Callable[[int, int, float], None]
 
@@ -109,8 +106,7 @@ class Backtest:
         )
         self._lay_replay()
         compiled_before = _compiled()
-        for name in (run_replay, start_or_stop, take_one_sample):
-            _ready(name)
+        _ready(run_replay)
         self.warm = _compiled() == compiled_before
         self.compile_seconds = time.perf_counter() - started
         self._records: list[npt.NDArray[Any]] = []
@@ -164,15 +160,18 @@ class Backtest:
         except KeyboardInterrupt:
             partial = True
         now = int(self.replay_region.view[0]["now"])
-        start_or_stop(self.local.address, int(Callback.STOP), now)
-        take_one_sample(self.local.address, now)
+        self._call(Verb.STOP, now)
+        self._call(Verb.SAMPLE, now)
         self.drain()
         return self._output(partial, time.perf_counter() - total_started)
 
     def begin(self, slice_rows: int = SLICE_ROWS) -> None:
         """Everything before the first row that strategies hear of, `on_start` included; `run` does it by itself."""
         self._preroll(slice_rows)
-        start_or_stop(self.local.address, int(Callback.START), max(self.first_ts, self.start_ts))
+        self._call(Verb.START, max(self.first_ts, self.start_ts))
+
+    def _call(self, verb: Verb, argument: int) -> int:
+        return int(run_replay(self.replay_region.address, int(verb), argument))
 
     def _preroll(self, slice_rows: int) -> None:
         if self.start_ts <= self.first_ts:
@@ -205,7 +204,7 @@ class Backtest:
                 if budget <= 0:
                     return
             started = time.perf_counter()
-            state = int(run_replay(self.replay_region.address, budget))
+            state = self._call(Verb.RUN, budget)
             self._seconds += time.perf_counter() - started
             if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
                 self.drain()

@@ -17,6 +17,8 @@ is where progress, Ctrl-C and Python live.
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 
 from nanotick.core.kernel import kernel
@@ -24,7 +26,7 @@ from nanotick.core.memory import record_at
 from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_markouts, take_sample
-from nanotick.engine.step import market_event, report_event, timer_event
+from nanotick.engine.step import market_event, report_event, start_or_stop, timer_event, watch_breakers
 from nanotick.exchange.records import NEVER, venue_at
 from nanotick.exchange.replay import venue_command, venue_event
 from nanotick.exchange.reports import (
@@ -37,9 +39,8 @@ from nanotick.exchange.reports import (
     report_head_ts,
     report_pop,
 )
-from nanotick.risk.guards import risk_update
 from nanotick.strategy.context import earliest_timer
-from nanotick.strategy.records import context_at, timer_at
+from nanotick.strategy.records import Callback, context_at, timer_at
 
 INFINITE = NEVER
 
@@ -78,6 +79,19 @@ _ROW_BITS = 44
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
 END, BUDGET, DRAIN = 0, 1, 2
+
+
+class Verb(IntEnum):
+    """What `run_replay` does; one entry for all, so that what they share is compiled once."""
+
+    RUN = 0  # argument: how many local rows at most
+    START = 1  # argument: local time
+    STOP = 2  # argument: local time
+    SAMPLE = 3  # argument: local time
+
+
+_START, _STOP, _SAMPLE = int(Verb.START), int(Verb.STOP), int(Verb.SAMPLE)
+_ON_START, _ON_STOP = int(Callback.START), int(Callback.STOP)
 
 
 @kernel
@@ -161,8 +175,8 @@ def _fire_timers(replay: int, now: int) -> None:
     context.next_timer = earliest_timer(root.context_address)
 
 
-@kernel("i8(i8,i8)")
-def run_replay(replay: int, budget: int) -> int:
+@kernel
+def run_rows(replay: int, budget: int) -> int:
     """Run until `budget` local rows are done, the output needs draining, or everything is over.
 
     Returns
@@ -284,8 +298,7 @@ def run_replay(replay: int, budget: int) -> int:
 @kernel
 def _sample(replay: int, t_local: int) -> None:
     run = replay_at(replay)
-    context = context_at(engine_at(run.engine_address).context_address)
-    risk_update(context.risk_address, run.now)
+    watch_breakers(run.engine_address, run.now)
     take_sample(run.engine_address, run.next_sample)
     run.next_sample += run.sample_interval
     if t_local != INFINITE and t_local - run.next_sample > _LONG_GAP * run.sample_interval:
@@ -298,3 +311,20 @@ def _arrival(replay: int, row: int, last: int) -> int:
     run = replay_at(replay)
     recorded = event_at(row).ts_recv if run.feed_modelled == 0 else feed_delay(run.venue_address, row)
     return max(recorded, last)
+
+
+@kernel("i8(i8,i8,i8)")
+def run_replay(replay: int, verb: int, argument: int) -> int:
+    """The replay loop and what goes with it (`Verb`); END, BUDGET or DRAIN of a run, else 0."""
+    engine = replay_at(replay).engine_address
+    if verb == _START:
+        start_or_stop(engine, _ON_START, argument)
+        _send_commands(replay, argument)
+    elif verb == _STOP:
+        start_or_stop(engine, _ON_STOP, argument)
+        engine_at(engine).command_count = 0
+    elif verb == _SAMPLE:
+        take_sample(engine, argument)
+    else:
+        return run_rows(replay, argument)
+    return 0

@@ -132,10 +132,3 @@ def take_markouts(engine: int, now: int) -> None:
             mark_sample(engine, markout.due, markout.instrument)
             root.markout_first[h] = root.markout_first[h] + 1
     root.next_markout = _next_markout(engine)
-
-
-@kernel("i8(i8,i8)")
-def take_one_sample(engine: int, ts: int) -> int:
-    """`take_sample` for Python."""
-    take_sample(engine, ts)
-    return 0

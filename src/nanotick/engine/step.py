@@ -31,6 +31,8 @@ from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.records import OrderChange, OrderRequest
 from nanotick.orders.reports import order_report
 from nanotick.orders.table import (
+    first_open,
+    next_open,
     order_address,
     order_cancel_sent,
     order_refuse,
@@ -39,8 +41,10 @@ from nanotick.orders.table import (
 )
 from nanotick.portfolio.accounts import portfolio_mark
 from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill
-from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace
-from nanotick.risk.guards import kill, resume
+from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace, risk_force_cancel
+from nanotick.risk.exposure import risk_refresh
+from nanotick.risk.guards import kill, resume, risk_update
+from nanotick.risk.records import risk_at
 from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at
 
 _EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
@@ -54,6 +58,7 @@ _PAUSE, _CONTINUE = int(ControlAction.PAUSE_STRATEGY), int(ControlAction.RESUME_
 _CHANGE_FILL, _CHANGE_BUST = int(OrderChange.FILL), int(OrderChange.BUST)
 _CHANGE_UNKNOWN = int(OrderChange.UNKNOWN_ORDER)
 _OK = int(OrderRequest.OK)
+_CANCELS_ROOM = 1_024
 _START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
 _ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
 _BEST_CHANGED, _DEPTH_CHANGED = int(BookChange.BEST_CHANGED), int(BookChange.DEPTH_CHANGED)
@@ -259,6 +264,7 @@ def _bar(engine: int, event_address: int, now: int) -> None:
     tape = tape_at(context.tape_address, event.instrument)
     tape.price = event.price
     tape.ts = now
+    tape.book_ts = now  # with bars alone, a bar is the news of the market
     tape.volume += event.qty
     portfolio_mark(context.portfolio_address, event.instrument, event.price)
     tell(engine, _ON_BAR, event.instrument)
@@ -284,11 +290,13 @@ def report_event(engine: int, event_address: int, now: int) -> None:
     scratch = scratch_at(context.scratch_address)
     if change & _CHANGE_FILL != 0:
         portfolio_fill(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
+    elif change & _CHANGE_BUST != 0:
+        portfolio_bust(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
+    risk_refresh(context.risk_address, strategy, order.instrument)
+    if change & _CHANGE_FILL != 0:
         schedule_markouts(engine, order.instrument, now)
         scratch.event = event_address
         call(engine, _ON_FILL, strategy)
-    elif change & _CHANGE_BUST != 0:
-        portfolio_bust(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
     scratch.order = order_address(context.orders_address, event.id)
     call(engine, _ORDER, strategy)
 
@@ -343,12 +351,43 @@ def step_one(engine: int, event_address: int, now: int) -> int:
     return root.command_count - before
 
 
-@kernel("i8(i8,i8,i8)")
-def start_or_stop(engine: int, which: int, now: int) -> int:
+@kernel
+def start_or_stop(engine: int, which: int, now: int) -> None:
     """Run `on_start` or `on_stop` of every strategy."""
     context = context_at(engine_at(engine).context_address)
     context.now = now
     context.instrument = 0
     for strategy in range(context.strategy_count):
         call(engine, which, strategy)
-    return 0
+
+
+@kernel
+def watch_breakers(engine: int, now: int) -> None:
+    """Look at the loss limits between orders; a strategy whose limit is broken has its orders cancelled."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    risk = context.risk_address
+    context.now = now
+    check = risk_update(risk, now)
+    while check != 0 and root.command_count < root.command_limit - _CANCELS_ROOM:
+        put_refusal(engine, risk_at(risk).scope, 0, check)
+        for strategy in range(context.strategy_count):
+            if risk_at(risk).scope == strategy or risk_at(risk).scope == context.strategy_count:
+                cancel_strategy(engine, strategy, now)
+        check = risk_update(risk, now)
+
+
+@kernel
+def cancel_strategy(engine: int, strategy: int, now: int) -> None:
+    """Cancel all working orders of a strategy, past the message rate if need be."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    orders = context.orders_address
+    for instrument in range(context.instrument_count):
+        slot = first_open(orders, strategy, instrument)
+        while slot >= 0 and root.command_count < root.command_limit - 1:
+            order_id = order_record(orders, slot).id
+            slot = next_open(orders, slot)
+            passed = risk_force_cancel(context.risk_address, order_id, now) == 0
+            if passed and order_cancel_sent(orders, order_id, now) == _OK:
+                put_command(engine, _CANCEL, order_id, 0, 0)

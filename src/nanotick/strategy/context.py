@@ -57,6 +57,14 @@ def _fields(ctx: Any) -> Any:
 
 @kernel
 def _which(ctx: Any, instrument: int) -> int:
+    # a number that is none of the run's instruments means the present one: a read past a table would be memory at large
+    fields = _fields(ctx)
+    return instrument if 0 <= instrument < fields.instrument_count else fields.instrument
+
+
+@kernel
+def _asked(ctx: Any, instrument: int) -> int:
+    # an order names its instrument as given: risk refuses one that is not there
     return _fields(ctx).instrument if instrument < 0 else instrument
 
 
@@ -381,7 +389,7 @@ def order(
         fields.refused_intents += 1
         return 0
     order_id = order_reserve(
-        fields.orders_address, fields.strategy, _which(ctx, instrument), side, price, qty, order_type, tif, flags,
+        fields.orders_address, fields.strategy, _asked(ctx, instrument), side, price, qty, order_type, tif, flags,
         stop_price, expire_s, fields.now,
     )  # fmt: skip
     if order_id != 0:
