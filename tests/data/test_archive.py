@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -133,7 +134,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "bz2"])
 def test_a_stream_expands_in_bounded_steps(tmp_path: Path, kind: str) -> None:
-    packers = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
+    packers: dict[str, Any] = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
     body = b"\0" * (40 << 20) + b"end"
     path = tmp_path / f"bomb.{kind}"
     path.write_bytes(packers[kind](body) + packers[kind](b"more"))

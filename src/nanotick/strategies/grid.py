@@ -1,8 +1,8 @@
 """Grid trading: resting orders at fixed distances on both sides of a centre, refilled as they trade.
 
 The centre is the mid at the start and follows the mid when that has moved by more than `recentre` steps. Each level
-holds one order; buying below and selling above the centre earns the step when the price comes back, and collects a losing
-position when it does not, which `max_inventory` bounds.
+holds one order; buying below and selling above the centre earns the step when the price comes back, and collects a
+losing position when it does not, which `max_inventory` bounds.
 """
 
 from __future__ import annotations
