@@ -41,7 +41,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.engine.step",
     "nanotick.exchange.replay",
     "nanotick.risk.limits",
-    "nanotick.strategy.context",
+    "nanotick.strategy.methods",
     "nanotick.wire.binance_chain",
     "nanotick.wire.binance_scan",
     "nanotick.wire.decimal_rows",

@@ -39,7 +39,7 @@ from nanotick.exchange.reports import (
     report_head_ts,
     report_pop,
 )
-from nanotick.strategy.context import earliest_timer
+from nanotick.strategy.order_entry import earliest_timer
 from nanotick.strategy.records import Callback, context_at, timer_at
 
 INFINITE = NEVER

@@ -69,7 +69,7 @@ def check_method(
     ------
     StrategyError
     """
-    from nanotick.strategy.context import METHODS
+    from nanotick.strategy.methods import METHODS
 
     found = source_tree(function)
     if found is None:

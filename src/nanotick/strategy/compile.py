@@ -15,7 +15,7 @@ from typing import Any
 
 from nanotick.core.kernel import callback, kernel
 from nanotick.core.mode import INTERPRET
-from nanotick.strategy import context as _context  # noqa: F401  declares the methods of ctx
+from nanotick.strategy import methods as _methods  # noqa: F401  declares the methods of ctx
 from nanotick.strategy.base import Strategy
 from nanotick.strategy.check import Finding, StrategyError, explain, source_tree
 from nanotick.strategy.records import CALLBACK_VIEWS, SCRATCH_BAR, Callback, context_at, scratch_at
