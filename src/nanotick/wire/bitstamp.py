@@ -122,6 +122,8 @@ def decode_message(message: Any, symbol: str = "") -> list[Message]:
     if event == "data":
         if channel.startswith("detail"):
             return [Other(channel)]  # a partial book by order, beside the live orders
+        if channel not in ("order_book", "diff_order_book"):
+            raise WireError(f"no Bitstamp channel of books is called {channel[:40]!r}")
         return [depth_event(body, pair, channel == "order_book", channel)]
     raise WireError(f"no Bitstamp event is called {event[:40]!r}")
 
