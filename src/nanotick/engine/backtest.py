@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +129,9 @@ class Backtest:
         replay["feed_modelled"] = any(c.feed_latency is not None or c.feed_from != "recorded" for c in configs)
         replay["sample_interval"] = self.sample_interval_ns
         replay["next_sample"] = _NO_SAMPLE
-        self.rows = sum(int(np.count_nonzero(p.events["flags"] & int(Flag.LOCAL))) for p in parts)
+        self.rows = sum(
+            int(np.count_nonzero(chunk["flags"] & int(Flag.LOCAL))) for part in parts for chunk in _chunks(part.events)
+        )
         firsts = [int(p.events["ts_recv"][0]) for p in parts]
         self.first_ts = min(firsts) if firsts else 0
         self.last_ts = max(int(p.events["ts_recv"][-1]) for p in parts) if parts else 0
@@ -190,8 +192,9 @@ class Backtest:
     def _rows_before(self, ts: int) -> int:
         total = 0
         for recording in self.recordings:
-            local = (recording.events["flags"] & int(Flag.LOCAL)) != 0
-            total += int(np.count_nonzero(local & (recording.events["ts_recv"] < ts)))
+            for chunk in _chunks(recording.events):
+                local = (chunk["flags"] & int(Flag.LOCAL)) != 0
+                total += int(np.count_nonzero(local & (chunk["ts_recv"] < ts)))
         return total
 
     def _loop(self, progress: Progress | None, slice_rows: int, stop_after: int | None) -> None:
@@ -225,9 +228,10 @@ class Backtest:
         records = np.concatenate(self._records) if self._records else np.empty(0, EVENT)
         counts: dict[int, int] = {}
         for recording in self.recordings:
-            for number, rows in enumerate(np.bincount(recording.events["instrument"])):
-                if rows:
-                    counts[number] = counts.get(number, 0) + int(rows)
+            for chunk in _chunks(recording.events):
+                for number, rows in enumerate(np.bincount(chunk["instrument"])):
+                    if rows:
+                        counts[number] = counts.get(number, 0) + int(rows)
         done = int(self.replay_region.view[0]["rows_done"])
         return RunOutput(
             records=records,
@@ -280,6 +284,12 @@ class Backtest:
         for name in ("qty", "cost", "realised", "fees"):
             final[name] = held[name][rows]
         return final
+
+
+def _chunks(events: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Consecutive slices of a recording: columns of a mapped file are taken a piece at a time, never whole."""
+    for start in range(0, len(events), SLICE_ROWS):
+        yield events[start : start + SLICE_ROWS]
 
 
 def _compiled() -> int:
