@@ -180,20 +180,21 @@ def level_quote(store: int, instrument: int, side: int, price: int, qty: int, ts
         book.quote_ts_ask = ts
         book.quote_rank_ask = rank
     change = 0
-    better = line.best_cell
-    while better != 0 and line.best > rank and cell_rank(store, better) > rank:
-        following = cell_below(store, better)
-        stamp = cell_at(root.cells_address, better).ts
-        if ts == 0 or stamp <= ts:
-            change |= _store_level(store, owner, better, 0, 0, 0, ts)
-        better = following
-    if book.depth_known == 0:
-        worse = line.best_cell
-        while worse != 0:
-            following = cell_below(store, worse)
-            if worse != cell:
-                change |= _store_level(store, owner, worse, 0, 0, 0, ts)
-            worse = following
+    if line.best_cell != cell or (book.depth_known == 0 and line.levels > 1):
+        better = line.best_cell
+        while better != 0 and line.best > rank and cell_rank(store, better) > rank:
+            following = cell_below(store, better)
+            stamp = cell_at(root.cells_address, better).ts
+            if ts == 0 or stamp <= ts:
+                change |= _store_level(store, owner, better, 0, 0, 0, ts)
+            better = following
+        if book.depth_known == 0:
+            worse = line.best_cell
+            while worse != 0:
+                following = cell_below(store, worse)
+                if worse != cell:
+                    change |= _store_level(store, owner, worse, 0, 0, 0, ts)
+                worse = following
     if cell != 0:
         level = cell_at(root.cells_address, cell)
         if ts == 0 or level.ts <= ts:
