@@ -65,7 +65,7 @@ def loop_seconds(
             spent += time.process_time_ns() - start
             if state == 0:
                 break
-            test.drain()
+            test.collector.drain()
         if test.venue.status:
             raise RuntimeError(f"the replay exchange ran out of room: {test.venue.status!r}")
         if run:

@@ -82,8 +82,8 @@ def test_snapshot_and_tail_are_the_whole_run(day: Day, tmp_path: Path, share: fl
         run_replay(first.replay_region.address, 0, rows - int(first.replay_region.view[0]["rows_done"]))
     path = tmp_path / "half.snapshot"
     first.arena.snapshot(path, rows)
-    first.drain()
-    head = np.concatenate(first._records)
+    first.collector.drain()
+    head = np.concatenate(first.collector.records)
     second = run_of(*day, both())
     assert second.arena.restore(path) == rows
     second.local.engine_region.view["output_count"] = 0

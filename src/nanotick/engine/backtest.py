@@ -6,7 +6,6 @@ slices change nothing: the same run in one slice or in a thousand leaves the sam
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,24 +16,19 @@ import numpy.typing as npt
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
-from nanotick.core.kernel import REGISTRY, compile_entry
-from nanotick.core.mode import INTERPRET
 from nanotick.core.records import EVENT, Flag
+from nanotick.engine.collect import Collector, make_ready
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.output import (
-    FINAL_POSITION,
-    MARK_SAMPLE,
     QUEUE_SAMPLE,
     DataFile,
     RunCounters,
     RunOutput,
-    StrategyRun,
 )
 from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, Verb, run_replay
 from nanotick.exchange.config import VenueConfig
 from nanotick.exchange.venue import ReplayVenue
 from nanotick.risk.limits import RiskLimits
-from nanotick.risk.records import CHECK_NAMES, CHECK_UNITS
 
 Progress = Callable[[int, int, float], None]
 
@@ -105,12 +99,9 @@ class Backtest:
             book={"max_orders": self.capacity.book_orders, "max_levels": self.capacity.book_levels},
         )
         self._lay_replay()
-        compiled_before = _compiled()
-        _ready(run_replay)
-        self.warm = _compiled() == compiled_before
+        self.warm = make_ready(run_replay)
         self.compile_seconds = time.perf_counter() - started
-        self._records: list[npt.NDArray[Any]] = []
-        self._marks: list[npt.NDArray[Any]] = []
+        self.collector = Collector(self.arena, self.instruments, self.setups, self.local)
         self._seconds = 0.0
 
     def _lay_replay(self) -> None:
@@ -164,7 +155,7 @@ class Backtest:
         now = int(self.replay_region.view[0]["now"])
         self._call(Verb.STOP, now)
         self._call(Verb.SAMPLE, now)
-        self.drain()
+        self.collector.drain()
         return self._output(partial, time.perf_counter() - total_started)
 
     def begin(self, slice_rows: int = SLICE_ROWS) -> None:
@@ -210,7 +201,7 @@ class Backtest:
             state = self._call(Verb.RUN, budget)
             self._seconds += time.perf_counter() - started
             if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
-                self.drain()
+                self.collector.drain()
             if self.venue.status:
                 raise VenueError(
                     f"the replay exchange cannot go on after row {int(replay['rows_done']):,}: {self.venue.status!r}; "
@@ -219,13 +210,7 @@ class Backtest:
             if progress is not None:
                 progress(int(replay["rows_done"]), self.rows, self._seconds)
 
-    def drain(self) -> None:
-        """Take what the kernels have put out."""
-        self._records.append(self.local.drain())
-        self._marks.append(self.local.drain_marks())
-
     def _output(self, partial: bool, seconds: float) -> RunOutput:
-        records = np.concatenate(self._records) if self._records else np.empty(0, EVENT)
         counts: dict[int, int] = {}
         for recording in self.recordings:
             for chunk in _chunks(recording.events):
@@ -233,11 +218,8 @@ class Backtest:
                     if rows:
                         counts[number] = counts.get(number, 0) + int(rows)
         done = int(self.replay_region.view[0]["rows_done"])
-        return RunOutput(
-            records=records,
-            instruments=self.instruments,
-            strategies=tuple(self._strategy_run(n) for n in range(len(self.setups))),
-            counters=RunCounters(
+        return self.collector.output(
+            RunCounters(
                 events=done,
                 seconds=self._seconds,
                 compile_seconds=self.compile_seconds,
@@ -247,60 +229,16 @@ class Backtest:
                 last_ts=self.last_ts if not partial else int(self.replay_region.view[0]["now"]),
                 by_instrument=counts,
             ),
-            marks=np.concatenate(self._marks) if self._marks else np.empty(0, MARK_SAMPLE),
-            positions=self._positions(),
             queue=self.venue.trace.astype(QUEUE_SAMPLE),
-            check_names=CHECK_NAMES,
-            check_units=CHECK_UNITS,
             config=dict(self.config),
             data=tuple(DataFile(r.name, len(r.events), r.digest) for r in self.recordings),
             code_hash=self.code_hash,
-            journal_hash=hashlib.blake2b(records.tobytes(), digest_size=16).hexdigest(),
-            state_hash=self.arena.digest().hex(),
             partial=partial,
             sample_interval_ns=self.sample_interval_ns,
         )
-
-    def _strategy_run(self, number: int) -> StrategyRun:
-        setup, cls = self.setups[number], type(self.setups[number].strategy)
-        doc = (cls.__doc__ or "").strip().splitlines()
-        return StrategyRun(
-            name=self.local.names[number],
-            parameters=setup.strategy.parameters,
-            instruments=setup.instruments or tuple(range(len(self.instruments))),
-            cash=setup.cash,
-            calls=self.local.calls(number),
-            intents=int(self.local.slots_region.view[number]["intents"]),
-            class_name=cls.__qualname__,
-            doc=doc[0] if doc else "",
-        )
-
-    def _positions(self) -> npt.NDArray[Any]:
-        count = max(1, len(self.instruments))
-        held = self.local.portfolio.positions.view
-        rows = np.flatnonzero(held["trades"] > 0)
-        final = np.zeros(len(rows), FINAL_POSITION)
-        final["strategy"], final["instrument"] = rows // count, rows % count
-        for name in ("qty", "cost", "realised", "fees"):
-            final[name] = held[name][rows]
-        return final
 
 
 def _chunks(events: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """Consecutive slices of a recording: columns of a mapped file are taken a piece at a time, never whole."""
     for start in range(0, len(events), SLICE_ROWS):
         yield events[start : start + SLICE_ROWS]
-
-
-def _compiled() -> int:
-    if INTERPRET:
-        return 0
-    from nanotick.core.cache import KernelCache
-
-    return KernelCache.compiled
-
-
-def _ready(kernel: Any) -> None:
-    for entry in REGISTRY.values():
-        if entry.dispatcher is kernel:
-            compile_entry(entry)
