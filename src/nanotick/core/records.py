@@ -62,6 +62,8 @@ command_at = record_at(COMMAND, "Command")
 
 BUY = 1
 SELL = -1
+ALL_INSTRUMENTS = 0xFFFF_FFFF  # instrument of a command that means every one
+ALL_STRATEGIES = 0xFFFF  # strategy of a command that means every one
 
 
 class Kind(IntEnum):
@@ -219,9 +221,9 @@ class TradingStatus(IntEnum):
 class ControlAction(IntEnum):
     """Operator commands in the log."""
 
-    KILL = 1
+    KILL = 1  # id the reason, 1 or more: cancels all orders, and none passes until RESUME
     RESUME = 2
-    PAUSE_STRATEGY = 3
-    RESUME_STRATEGY = 4
-    FLATTEN = 5
-    CANCEL_EVERYTHING = 6
+    PAUSE_STRATEGY = 3  # id strategy
+    RESUME_STRATEGY = 4  # id strategy
+    FLATTEN = 5  # id strategy or ALL_STRATEGIES, instrument or ALL_INSTRUMENTS: cancels, then closes positions
+    CANCEL_EVERYTHING = 6  # id strategy or ALL_STRATEGIES, instrument or ALL_INSTRUMENTS

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from nanotick.book.store import BookStore
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
-from nanotick.core.records import COMMAND, EVENT
+from nanotick.core.records import ALL_INSTRUMENTS, ALL_STRATEGIES, COMMAND, EVENT, ControlAction, Kind
 from nanotick.core.tape import TAPE
 from nanotick.engine.output import MARK_SAMPLE
 from nanotick.engine.records import ENGINE, HORIZONS, MARKOUT, MARKOUT_RING, OUTPUT_RESERVE, STRATEGY_SLOT, SUBSCRIPTION
 from nanotick.engine.sample import NOTHING_DUE
+from nanotick.engine.step import step_one
 from nanotick.orders.table import OrderTable
 from nanotick.portfolio.portfolio import Portfolio
 from nanotick.risk.limits import RiskLimits
@@ -159,6 +160,7 @@ class LocalSide:
         engine = self.engine_region.view
         engine["context_address"] = self.context_region.address
         engine["slots_address"] = self.slots_region.address
+        engine["guards_address"] = self.risk.guards.address
         engine["masks_address"] = self.masks_region.address
         engine["output_address"] = self.output_region.address
         engine["commands_address"] = arena.region("commands", COMMAND, OUTPUT_RESERVE, transient=True).address
@@ -173,6 +175,37 @@ class LocalSide:
     def address(self) -> int:
         """Address of the ENGINE record: what the step takes."""
         return self.engine_region.address
+
+    def control(
+        self,
+        action: ControlAction,
+        now: int,
+        strategy: int = ALL_STRATEGIES,
+        instrument: int = ALL_INSTRUMENTS,
+        reason: int = 1,
+    ) -> int:
+        """An operator's command at local time `now`, through the step as from the log.
+
+        Parameters
+        ----------
+        action : ControlAction
+        now : int
+            ns UTC.
+        strategy, instrument : int
+            What it is about, where the action has a scope: numbers, or all.
+        reason : int
+            Of a kill, 1 or more: what refusals will show.
+
+        Returns
+        -------
+        int
+            Commands it made.
+        """
+        event = np.zeros(1, EVENT)
+        event["kind"], event["word"], event["ts_venue"], event["ts_recv"] = Kind.CONTROL, action, now, now
+        event["id"] = reason if action == ControlAction.KILL else strategy
+        event["instrument"] = instrument
+        return int(step_one(self.address, event.ctypes.data, now))
 
     def drain(self) -> npt.NDArray[Any]:
         """Take the records put out since the last call (a copy, dtype EVENT)."""

@@ -31,6 +31,8 @@ ENGINE = np.dtype(
         ("unknown_orders", "<i8"),  # market data that named an order we never saw
         ("bad_events", "<i8"),  # market data the book refused
         ("stray_reports", "<i8"),  # reports for orders that are not ours
+        ("guards_address", "<i8"),  # GUARD of risk, one a strategy: where a pause is kept
+        ("closing", "<i8"),  # strategies and instruments with something left to cancel or to close
     ]
 )
 engine_at = record_at(ENGINE, "Engine")
@@ -47,8 +49,7 @@ STRATEGY_SLOT = np.dtype(
         ("call_function", "<i8", (8,)),  # machine address a callback, 0: not defined
         ("calls", "<i8", (8,)),
         ("intents", "<i8"),
-        ("paused", "<i8"),
-        ("pad", "<i8", (5,)),
+        ("pad", "<i8", (6,)),
     ]
 )
 slot_at = record_at(STRATEGY_SLOT, "StrategySlot")

@@ -24,9 +24,10 @@ import numpy as np
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
+from nanotick.engine.control import watch_breakers
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_markouts, take_sample
-from nanotick.engine.step import market_event, report_event, start_or_stop, timer_event, watch_breakers
+from nanotick.engine.step import market_event, report_event, start_or_stop, timer_event
 from nanotick.exchange.records import NEVER, venue_at
 from nanotick.exchange.replay import venue_command, venue_event
 from nanotick.exchange.reports import (

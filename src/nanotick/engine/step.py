@@ -22,8 +22,9 @@ from nanotick.book.records import EMPTY_ASK, EMPTY_BID, BookChange
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2, copy_bytes, trailing_zeros
-from nanotick.core.records import RECORD_SIZE, ControlAction, Flag, Kind, command_at, event_at
+from nanotick.core.records import RECORD_SIZE, Flag, Kind, command_at, event_at
 from nanotick.core.tape import tape_at
+from nanotick.engine.control import control_event, work_closing, work_instrument
 from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
 from nanotick.engine.sample import schedule_markouts
@@ -31,8 +32,6 @@ from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.records import OrderChange, OrderRequest
 from nanotick.orders.reports import order_report
 from nanotick.orders.table import (
-    first_open,
-    next_open,
     order_address,
     order_cancel_sent,
     order_refuse,
@@ -41,10 +40,9 @@ from nanotick.orders.table import (
 )
 from nanotick.portfolio.accounts import portfolio_mark
 from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill
-from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace, risk_force_cancel
+from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace
 from nanotick.risk.exposure import risk_refresh
-from nanotick.risk.guards import kill, resume, risk_update
-from nanotick.risk.records import risk_at
+from nanotick.risk.records import guard_at
 from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at
 
 _EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
@@ -53,12 +51,9 @@ _FIRST_REPORT, _FIRST_RUN = 32, 64
 _TIMER, _CONTROL, _RISK = int(Kind.TIMER), int(Kind.CONTROL), int(Kind.RISK)
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _LAST, _PRINTABLE = int(Flag.LAST), int(Flag.PRINTABLE)
-_KILL, _RESUME = int(ControlAction.KILL), int(ControlAction.RESUME)
-_PAUSE, _CONTINUE = int(ControlAction.PAUSE_STRATEGY), int(ControlAction.RESUME_STRATEGY)
 _CHANGE_FILL, _CHANGE_BUST = int(OrderChange.FILL), int(OrderChange.BUST)
 _CHANGE_UNKNOWN = int(OrderChange.UNKNOWN_ORDER)
 _OK = int(OrderRequest.OK)
-_CANCELS_ROOM = 1_024
 _START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
 _ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
 _BEST_CHANGED, _DEPTH_CHANGED = int(BookChange.BEST_CHANGED), int(BookChange.DEPTH_CHANGED)
@@ -129,7 +124,7 @@ def call(engine: int, which: int, strategy: int) -> None:
     root = engine_at(engine)
     slot = slot_at(root.slots_address, strategy)
     function = slot.call_function[which]
-    if function == 0 or slot.paused != 0:
+    if function == 0 or guard_at(root.guards_address, strategy).paused != 0:
         return
     context = context_at(root.context_address)
     context.strategy = strategy
@@ -246,6 +241,8 @@ def market_event(engine: int, event_address: int, now: int) -> None:
         tell(engine, _BOOK, instrument)
     else:
         tape.changes = change
+    if root.closing != 0:
+        work_instrument(engine, instrument, now)
 
 
 @kernel
@@ -299,6 +296,8 @@ def report_event(engine: int, event_address: int, now: int) -> None:
         call(engine, _ON_FILL, strategy)
     scratch.order = order_address(context.orders_address, event.id)
     call(engine, _ORDER, strategy)
+    if root.closing != 0:
+        work_closing(engine, strategy, order.instrument, now)
 
 
 @kernel
@@ -308,24 +307,6 @@ def timer_event(engine: int, event_address: int, now: int) -> None:
     context.now = now
     scratch_at(context.scratch_address).event = event_address
     call(engine, _ON_TIMER, event_at(event_address).word)
-
-
-@kernel
-def control_event(engine: int, event_address: int, now: int) -> None:
-    """An operator's command: journaled, then obeyed."""
-    root = engine_at(engine)
-    context = context_at(root.context_address)
-    event = event_at(event_address)
-    context.now = now
-    put_report(engine, event_address, now)
-    if event.word == _KILL:
-        kill(context.risk_address, event.id)
-    elif event.word == _RESUME:
-        resume(context.risk_address)
-    elif event.word == _PAUSE and event.id < context.strategy_count:
-        slot_at(root.slots_address, event.id).paused = 1
-    elif event.word == _CONTINUE and event.id < context.strategy_count:
-        slot_at(root.slots_address, event.id).paused = 0
 
 
 @kernel
@@ -359,35 +340,3 @@ def start_or_stop(engine: int, which: int, now: int) -> None:
     context.instrument = 0
     for strategy in range(context.strategy_count):
         call(engine, which, strategy)
-
-
-@kernel
-def watch_breakers(engine: int, now: int) -> None:
-    """Look at the loss limits between orders; a strategy whose limit is broken has its orders cancelled."""
-    root = engine_at(engine)
-    context = context_at(root.context_address)
-    risk = context.risk_address
-    context.now = now
-    check = risk_update(risk, now)
-    while check != 0 and root.command_count < root.command_limit - _CANCELS_ROOM:
-        put_refusal(engine, risk_at(risk).scope, 0, check)
-        for strategy in range(context.strategy_count):
-            if risk_at(risk).scope == strategy or risk_at(risk).scope == context.strategy_count:
-                cancel_strategy(engine, strategy, now)
-        check = risk_update(risk, now)
-
-
-@kernel
-def cancel_strategy(engine: int, strategy: int, now: int) -> None:
-    """Cancel all working orders of a strategy, past the message rate if need be."""
-    root = engine_at(engine)
-    context = context_at(root.context_address)
-    orders = context.orders_address
-    for instrument in range(context.instrument_count):
-        slot = first_open(orders, strategy, instrument)
-        while slot >= 0 and root.command_count < root.command_limit - 1:
-            order_id = order_record(orders, slot).id
-            slot = next_open(orders, slot)
-            passed = risk_force_cancel(context.risk_address, order_id, now) == 0
-            if passed and order_cancel_sent(orders, order_id, now) == _OK:
-                put_command(engine, _CANCEL, order_id, 0, 0)

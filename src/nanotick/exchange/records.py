@@ -19,13 +19,13 @@ from enum import IntEnum, IntFlag
 import numpy as np
 
 from nanotick.core.memory import record_at
+from nanotick.core.records import ALL_INSTRUMENTS as ALL_INSTRUMENTS
+from nanotick.core.records import ALL_STRATEGIES as ALL_STRATEGIES
 
 ORDER_SLOT_BITS = 20
 ORDER_SLOT_MASK = (1 << ORDER_SLOT_BITS) - 1
 NEVER = 1 << 62  # a time that does not come
 UNKNOWN_FRONT = float(1 << 61)  # the queue at our price is not visible: its length is taken when it is
-ALL_INSTRUMENTS = 0xFFFF_FFFF  # CANCEL_ALL: instrument of a command that means every one
-ALL_STRATEGIES = 0xFFFF  # CANCEL_ALL: strategy of a command that means every one
 NO_SLOT = -1
 
 

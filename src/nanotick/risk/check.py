@@ -32,6 +32,7 @@ from nanotick.orders import (
 )
 from nanotick.risk.exposure import exceeds_share, exposure_check, order_value, refuse, row_qty, share_of, take_over
 from nanotick.risk.guards import (
+    closing_check,
     duplicate_check,
     message_rate_check,
     note_message,
@@ -344,6 +345,8 @@ def risk_check(risk: int, order_id: int, now: int) -> int:
     check = standing_check(risk, scope, reduces, closes)
     if check == _PASS:
         check = _tradable_check(risk, order, scope)
+    if check == _PASS and not closes:
+        check = closing_check(risk, scope, number)
     if check != _PASS:
         return check
     instrument = instrument_at(root.instruments_address, number)
@@ -396,6 +399,8 @@ def risk_check_replace(risk: int, order_id: int, price: int, qty: int, now: int)
     check = standing_check(risk, scope, reduces, False)
     if check == _PASS:
         check = _tradable_check(risk, order, scope)
+    if check == _PASS:
+        check = closing_check(risk, scope, number)
     if check != _PASS:
         return check
     instrument = instrument_at(root.instruments_address, number)

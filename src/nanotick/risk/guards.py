@@ -18,6 +18,7 @@ from nanotick.risk.market import reference_price
 from nanotick.risk.records import (
     SECOND_NS,
     UNLIMITED,
+    Closing,
     Limit,
     RiskCheck,
     guard_at,
@@ -35,6 +36,7 @@ _DAILY_LOSS, _DRAWDOWN = int(RiskCheck.DAILY_LOSS), int(RiskCheck.DRAWDOWN)
 _BROKEN, _DUPLICATE = int(RiskCheck.BROKEN_LEDGER), int(RiskCheck.DUPLICATE)
 _DUPLICATE_MEMORY = int(RiskCheck.DUPLICATE_MEMORY)
 _ORDER_RATE, _MESSAGE_RATE = int(RiskCheck.ORDER_RATE), int(RiskCheck.MESSAGE_RATE)
+_FLATTENING, _FLATTEN = int(RiskCheck.FLATTENING), int(Closing.FLATTEN)
 _HASH = 0x2545F4914F6CDD1D
 
 
@@ -43,7 +45,10 @@ _HASH = 0x2545F4914F6CDD1D
 
 @kernel
 def kill(risk: int, reason: int) -> None:
-    """Stop everything: no order passes until `resume`. `reason` (1 or more) is the first one given."""
+    """Stop everything: no order of a strategy passes until `resume`. `reason` (1 or more) is the first one given.
+
+    The engine cancels what is open when the command comes; an order with which it closes a position still passes.
+    """
     root = risk_at(risk)
     if root.killed == 0:
         root.killed = max(1, reason)
@@ -64,7 +69,7 @@ def resume(risk: int) -> None:
 
 @kernel
 def pause_strategy(risk: int, strategy: int, paused: bool) -> None:
-    """Let no new order or replace of a strategy pass, or let them pass again."""
+    """Let no new order or replace of a strategy pass, or let them pass again. The engine does not call it meanwhile."""
     guard_at(risk_at(risk).guards_address, strategy).paused = 1 if paused else 0
 
 
@@ -92,6 +97,16 @@ def standing_check(risk: int, strategy: int, reduces: bool, closes: bool) -> int
     whole = guard_at(root.guards_address, root.strategies)
     if whole.breaker != 0:
         return refuse(risk, whole.breaker, whole.breaker_found, whole.breaker_limit, root.strategies)
+    return _PASS
+
+
+@kernel
+def closing_check(risk: int, strategy: int, instrument: int) -> int:
+    """Whether the position is being closed: then only the engine's own closing order passes. A RiskCheck."""
+    root = risk_at(risk)
+    closing = pair_at(root.pairs_address, strategy * root.instruments + instrument).closing
+    if closing == _FLATTEN:
+        return refuse(risk, _FLATTENING, closing, 0, strategy)
     return _PASS
 
 

@@ -66,6 +66,15 @@ class RiskCheck(IntEnum):
     GROSS_EXPOSURE = 35
     NET_EXPOSURE = 36
     CASH_RESERVE = 37  # found cash left at worst, limit reserve
+    FLATTENING = 38  # the position is being closed by the operator: nothing else may be sent for it
+
+
+class Closing(IntEnum):
+    """What the operator, a breaker or the kill switch has asked for of a strategy in an instrument."""
+
+    NONE = 0
+    CANCEL = 1  # its orders are to be cancelled
+    FLATTEN = 2  # and then its position closed; no other order passes until it is flat
 
 
 # what `found` and `limit` are
@@ -76,7 +85,7 @@ CHECK_UNITS: dict[int, str] = {
             RiskCheck.KILL_SWITCH, RiskCheck.PAUSED, RiskCheck.BROKEN_LEDGER, RiskCheck.REQUEST,
             RiskCheck.UNKNOWN_INSTRUMENT, RiskCheck.RESTRICTED, RiskCheck.INSTRUMENT_STATUS, RiskCheck.INVALID_ORDER,
             RiskCheck.OVERFLOW, RiskCheck.REFERENCE_PRICE, RiskCheck.DUPLICATE_MEMORY, RiskCheck.ORDER_RATE,
-            RiskCheck.MESSAGE_RATE, RiskCheck.OPEN_ORDERS,
+            RiskCheck.MESSAGE_RATE, RiskCheck.OPEN_ORDERS, RiskCheck.FLATTENING,
         ),
         "price": (
             RiskCheck.INVALID_PRICE, RiskCheck.TICK, RiskCheck.PRICE_BAND, RiskCheck.PRICE_COLLAR,
@@ -163,7 +172,12 @@ PAIR = np.dtype(
         ("next_buys", "<i8"),
         ("max_order_qty", "<i8"),  # quantity units; of the effective row
         ("max_position_qty", "<i8"),  # quantity units
-        ("pad", "<i8", (6,)),
+        # written by the engine, rows of strategies only
+        ("closing", "<i8"),  # Closing
+        ("closing_check", "<i8"),  # RiskCheck that last refused the closing order
+        ("cancel_next", "<i8"),  # ns, not before it cancels are sent again
+        ("close_next", "<i8"),  # ns, not before it a closing order is sent again
+        ("pad", "<i8", (2,)),
     ],
     align=True,
 )
