@@ -1,10 +1,11 @@
 """Compiled kernels on disk.
 
-One file a kernel and signature, in a directory named by version, by the content of nanotick's own source and by the
-CPU: an edited helper, an upgrade or another machine can never be served stale code (Numba's own cache notices only the
-file a function stands in). A file is a digest followed by the payload and is renamed into place, so a killed writer, a
-concurrent one or a flipped bit costs a compilation and nothing else. A directory that cannot be written is said once
-and done without.
+One file a kernel and signature, named by what it is made from (`source.function_digest`: its module and all that this
+imports), in a directory named by version and by machine: an edited helper, an upgrade or another CPU can never be
+served stale code (Numba's own cache notices only the file a function stands in), and an edit elsewhere costs nothing.
+A file is a digest followed by the payload and is renamed into place, so a killed writer, a concurrent one or a flipped
+bit costs a compilation and nothing else. A directory that cannot be written is said once and done without. Files that
+nobody has loaded for a month are deleted.
 """
 
 from __future__ import annotations
@@ -26,29 +27,19 @@ from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.serialize import dumps
 
 from nanotick import __version__
+from nanotick.core.source import function_digest
 
 _DIGEST_SIZE = 16
 _STALE_AFTER_S = 30 * 86_400
-# packages without kernels: editing them must not cost a recompilation
-_NO_KERNELS = ("cli", "terminal", "server", "research")
-
-
-@functools.cache
-def source_digest() -> str:
-    """Digest of every source file of nanotick that can reach a kernel."""
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(root.rglob("*.py")):
-        relative = path.relative_to(root)
-        if relative.parts[0] not in _NO_KERNELS:
-            digest.update(str(relative).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+_REFRESH_AFTER_S = 86_400
 
 
 @functools.cache
 def machine_digest() -> str:
-    """Digest of what compiled code depends on besides the source: CPU, Python, Numba, code generation settings."""
+    """Digest of what compiled code depends on besides the source: CPU, Python, Numba, its settings."""
+    import llvmlite
     import numba
+    import numpy
 
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
     parts = [
@@ -56,6 +47,8 @@ def machine_digest() -> str:
         llvm.get_host_cpu_features().flatten(),
         sys.version,
         numba.__version__,
+        llvmlite.__version__,
+        numpy.__version__,
         *settings,
     ]
     return hashlib.blake2b("|".join(parts).encode(), digest_size=6).hexdigest()
@@ -73,8 +66,8 @@ def cache_root() -> Path:
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """The directory of this version, source and CPU, made if need be; None when nothing can be written anywhere."""
-    name = f"{__version__}-{source_digest()}-{machine_digest()}"
+    """The directory of this version and machine, made if need be; None when nothing can be written anywhere."""
+    name = f"{__version__}-{machine_digest()}"
     for root in (cache_root(), Path(tempfile.gettempdir()) / f"nanotick-{os.getuid() if hasattr(os, 'getuid') else 0}"):
         directory = root / name
         try:
@@ -95,21 +88,46 @@ def cache_directory() -> Path | None:
 
 
 def _prune(root: Path, keep: Path) -> None:
+    """Delete what nobody has used for long: other directories once old, and old files of this one, once a day."""
+    now = time.time()
     try:
         for other in root.iterdir():
-            if other != keep and other.is_dir() and time.time() - other.stat().st_mtime > _STALE_AFTER_S:
+            if other != keep and other.is_dir() and now - other.stat().st_mtime > _STALE_AFTER_S:
                 shutil.rmtree(other, ignore_errors=True)
+        stamp = keep / "pruned"
+        if stamp.exists() and now - stamp.stat().st_mtime < _REFRESH_AFTER_S:
+            return
+        stamp.touch()
+        for path in keep.iterdir():
+            if now - path.stat().st_mtime > _STALE_AFTER_S:
+                path.unlink(missing_ok=True)
     except OSError:
         return  # a shared or vanishing directory is somebody else's to clean
 
 
-def _read(path: Path) -> Any:
-    """What a file of ours holds, its digest checked."""
-    data = path.read_bytes()
+def read_whole(path: Path) -> Any:
+    """What a file of ours holds, its digest checked; what is loaded stays young."""
+    with open(path, "rb") as file:
+        data = file.read()
+        if time.time() - os.fstat(file.fileno()).st_mtime > _REFRESH_AFTER_S:
+            try:
+                os.utime(path)
+            except OSError:
+                pass  # a directory that can only be read is pruned by nobody
     digest, payload = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
     if hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() != digest:
         raise ValueError(f"{path}: the digest differs from the content's")
     return pickle.loads(payload)  # noqa: S301 - our own file, digest checked
+
+
+def write_whole(path: Path, payload: bytes) -> None:
+    """Write a payload behind its digest, in one rename."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as temporary:
+            temporary.write(hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() + payload)
+        os.replace(temporary.name, path)
+    except OSError:
+        return  # a full disk must not stop trading; the next process compiles again
 
 
 class KernelCache(_Cache):  # type: ignore[misc]
@@ -118,11 +136,16 @@ class KernelCache(_Cache):  # type: ignore[misc]
     compiled = 0  # functions compiled by this process for want of a cached one
     loaded = 0
 
-    def __init__(self, function: Any, key: str) -> None:
-        self._key = key
+    def __init__(self, function: Any, key: str, known: bool = False) -> None:
+        self._name, self._known = key, known
         self._impl = CompileResultCacheImpl.__new__(CompileResultCacheImpl)
         self._function = function
         self._enabled = True
+
+    @functools.cached_property
+    def _key(self) -> str:
+        """The name given and what the code is made from: known only when all modules are there."""
+        return f"{self._name}|{function_digest(self._function, self._known)}"
 
     @property
     def cache_path(self) -> str:
@@ -144,7 +167,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
         if path is None:
             return None
         try:
-            result = self._impl.rebuild(target_context, _read(path))
+            result = self._impl.rebuild(target_context, read_whole(path))
         except FileNotFoundError:
             return None
         except Exception:  # whatever is wrong with a cached file, compiling again is the cure
@@ -158,7 +181,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
         path = self.path(sig)
         if path is None:
             raise FileNotFoundError(f"{self._key}: no directory for compiled code can be written")
-        library, *_ = _read(path)
+        library, *_ = read_whole(path)
         _, _, (code, _) = library
         return bytes(code)
 
@@ -168,13 +191,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
         path = self.path(sig) if self._enabled else None
         if path is None or data.library.has_dynamic_globals:
             return
-        payload = dumps(self._impl.reduce(data))
-        try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as temporary:
-                temporary.write(hashlib.blake2b(payload, digest_size=_DIGEST_SIZE).digest() + payload)
-            os.replace(temporary.name, path)
-        except OSError:
-            return  # a full disk must not stop trading; the next process compiles again
+        write_whole(path, dumps(self._impl.reduce(data)))
 
     def enable(self) -> None:
         """Use the cache (Numba's interface)."""

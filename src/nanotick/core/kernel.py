@@ -13,7 +13,6 @@ NumPy (zero for integers, inf or nan for floats) instead of raising, because a k
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from collections.abc import Callable
@@ -76,21 +75,9 @@ def entry(function: Callable[..., Any], signature: Any, name: str) -> Any:
     from nanotick.core.entry import EntryCompiler
 
     dispatcher = njit(pipeline_class=EntryCompiler, **_OPTIONS)(function)
-    dispatcher._cache = KernelCache(function, name + _outside_digest(function))
+    dispatcher._cache = KernelCache(function, name)
     REGISTRY[name] = Entry(name, signature, dispatcher)
     return dispatcher
-
-
-def _outside_digest(function: Callable[..., Any]) -> str:
-    """Digest of the file of a kernel that is not nanotick's own: the cache directory's name says nothing about it."""
-    if function.__module__.partition(".")[0] == "nanotick":
-        return ""
-    try:
-        with open(function.__code__.co_filename, "rb") as source:
-            content = source.read()
-    except OSError:  # made at run time: no file, but its own code
-        content = function.__code__.co_code + repr(function.__code__.co_consts).encode()
-    return "|" + hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def compile_entry(entry: Entry) -> None:
@@ -109,7 +96,8 @@ def callback(function: Callable[[int, int], int], key: str) -> int:
     function : callable
         Free function of two integers (addresses) giving an integer.
     key : str
-        What identifies its content for the cache: change it whenever the code would.
+        What identifies its content for the cache: change it whenever the code would. Code of nanotick itself that it
+        reaches is identified without it.
 
     Returns
     -------
@@ -131,7 +119,7 @@ def callback(function: Callable[[int, int], int], key: str) -> int:
     signature = ((types.int64, types.int64), types.int64)
     options = {k: v for k, v in _OPTIONS.items() if k != "nogil"}
     compiled = CFunc(function, signature, {}, {"nopython": True, **options}, pipeline_class=EntryCompiler)
-    compiled._cache = KernelCache(function, f"callback|{key}")
+    compiled._cache = KernelCache(function, f"callback|{key}", known=True)
     compiled.compile()
     _CALLBACKS.append(compiled)
     return int(compiled.address)

@@ -19,6 +19,7 @@ from pathlib import Path
 from nanotick import __version__
 from nanotick.core.kernel import REGISTRY, compile_entry
 from nanotick.core.mode import INTERPRET
+from nanotick.core.source import source_digest
 
 # every module that declares entries; importing them fills the registry
 KERNEL_MODULES: list[str] = [
@@ -70,7 +71,7 @@ def _manifest_path() -> Path | None:
     from nanotick.core.cache import cache_directory
 
     directory = cache_directory()
-    return None if directory is None else directory / "manifest.json"
+    return None if directory is None else directory / f"manifest-{source_digest()}.json"
 
 
 def read_manifest() -> Manifest | None:
@@ -98,7 +99,7 @@ def _lock(directory: Path | None) -> Iterator[None]:
 
 
 def is_warm() -> bool:
-    """Whether the cache holds every kernel of this version, source and CPU."""
+    """Whether the cache holds every kernel of this version, source and machine."""
     return INTERPRET or read_manifest() is not None
 
 
@@ -118,7 +119,7 @@ def warm(progress: Progress | None = None) -> Manifest:
         importlib.import_module(module)
     if INTERPRET:
         return Manifest(__version__, "interpreted", "interpreted", len(REGISTRY), 0, 0.0)
-    from nanotick.core.cache import KernelCache, cache_directory, machine_digest, source_digest
+    from nanotick.core.cache import KernelCache, cache_directory, machine_digest
 
     started, before = time.perf_counter(), KernelCache.compiled
     with _lock(cache_directory()):
