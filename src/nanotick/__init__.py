@@ -27,6 +27,8 @@ _PUBLIC: dict[str, str] = {
     "BacktestResult": "nanotick.research.results",
     "StrategySetup": "nanotick.engine.local",
     "backtest": "nanotick.research.backtest",
+    "sweep": "nanotick.research.sweep",
+    "SweepResult": "nanotick.research.sweep_result",
     "Contract": "nanotick.core.instruments",
     "Instrument": "nanotick.core.instruments",
     "InstrumentTable": "nanotick.core.instruments",

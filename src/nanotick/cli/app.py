@@ -27,6 +27,7 @@ Start with `nanotick demo`: it makes a day of data, trades it and writes a repor
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("demo", "nanotick.cli.demo:demo", "Make a synthetic day, trade it with two strategies, write a report."),
     ("backtest", "nanotick.cli.backtest:backtest", "Run strategies over recorded data."),
+    ("sweep", "nanotick.cli.sweep:sweep", "Run strategies with every combination of parameters."),
     ("data", "nanotick.cli.data:app", "Convert, inspect and validate recorded market data."),
     ("strategies", "nanotick.cli.strategies:strategies", "List the built-in strategies and their parameters."),
     ("warmup", "nanotick.cli.warmup:warmup", "Compile every kernel now, instead of at first use."),

@@ -89,7 +89,7 @@ def backtest(
     from nanotick.research import run_config as rc
     from nanotick.research.backtest import backtest as run_backtest
 
-    chosen = _merged(
+    chosen = merged(
         rc.read_config(config) if config else rc.RunConfig(),
         data, strategy, symbols, start, end, cash, sample_interval, seed, data_format, per_symbol,
     )  # fmt: skip
@@ -122,7 +122,7 @@ def backtest(
     return INTERRUPTED if result.partial else 0
 
 
-def _merged(
+def merged(
     base: RunConfig, data: Any, strategy: Any, symbols: Any, start: str, end: str, cash: str,
     sample_interval: float | None, seed: int | None, data_format: str, per_symbol: bool | None,
 ) -> RunConfig:  # fmt: skip

@@ -60,6 +60,16 @@ class RunProgress:
         detail = f"{done / 1e6:,.1f} of {total / 1e6:,.1f} M events  {rate / 1e6:,.1f} M/s  {_left(left)}"
         self._bar.update(self._task, description=self._what, total=total, completed=done, detail=detail)
 
+    def runs(self, done: int, total: int, seconds: float, failed: int = 0) -> None:
+        """Runs done of all, how many of them failed: what studies of many runs report."""
+        rate = done / seconds if seconds > 0 else 0.0
+        detail = f"{done:,} of {total:,} runs"
+        if rate:
+            detail += f"  {rate:,.1f} runs/s  {_left((total - done) / rate)}"
+        if failed:
+            detail += f"  {failed:,} failed"
+        self._bar.update(self._task, description=self._what, total=total, completed=done, detail=detail)
+
     def share(self, done: int, total: int) -> None:
         """Plain progress without a rate."""
         self._bar.update(self._task, description=self._what, total=total, completed=done, detail=f"{done / total:.0%}")

@@ -210,6 +210,11 @@ class Backtest:
             if progress is not None:
                 progress(int(replay["rows_done"]), self.rows, self._seconds)
 
+    def so_far(self) -> RunOutput:
+        """What the run has left up to now, marked partial; asked for between slices, it changes nothing."""
+        self.collector.drain()
+        return self._output(True, self._seconds)
+
     def _output(self, partial: bool, seconds: float) -> RunOutput:
         counts: dict[int, int] = {}
         for recording in self.recordings:

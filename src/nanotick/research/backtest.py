@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -87,15 +87,93 @@ def backtest(
     FileNotFoundError, ValueError
         No data, or something about the request is wrong; the message says what would help.
     """
-    inputs = [data] if isinstance(data, (str, Path, tuple)) else list(data)
-    if not inputs:
+    inputs = load_inputs(data, symbols, end, data_format)
+    run = prepare(
+        inputs,
+        strategies,
+        venue=venue,
+        limits=limits,
+        cash=cash,
+        start=start,
+        sample_interval=sample_interval,
+        seed=seed,
+        capacity=capacity,
+        config=config,
+    )
+    return BacktestResult(run.run(progress))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Opened data: what several runs can share.
+
+    Attributes
+    ----------
+    instruments : InstrumentTable
+    recordings : tuple of Recording
+        In order of time, numbered by `instruments`; mapped files stay mapped.
+    """
+
+    instruments: InstrumentTable
+    recordings: tuple[Recording, ...]
+
+    def until(self, end: int) -> Inputs:
+        """The rows that arrive before `end`, ns UTC; everything for 0. Nothing is copied.
+
+        Raises
+        ------
+        ValueError
+            There are none.
+        """
+        if not end:
+            return self
+        cut = [replace(r, events=r.events[: int(np.searchsorted(r.events["ts_recv"], end))]) for r in self.recordings]
+        kept = tuple(r for r in cut if len(r.events))
+        if not kept:
+            raise ValueError(f"the data holds nothing before {end} ns UTC")
+        return Inputs(self.instruments, kept)
+
+
+def load_inputs(
+    data: Data | Sequence[Data],
+    symbols: Iterable[str] = (),
+    end: str | datetime | int | None = None,
+    data_format: str = "",
+) -> Inputs:
+    """Open data for one run or for many; see `backtest` for the parameters.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no data, or none for these symbols and times.
+    """
+    items = [data] if isinstance(data, (str, Path, tuple)) else list(data)
+    if not items:
         raise ValueError("no data: give at least one file; `nanotick data synthetic -o day.nt` makes one")
-    opened = [_open(item, data_format) for item in inputs]
+    opened = [_open(item, data_format) for item in items]
     table, recordings = _recordings(opened, tuple(symbols), _nanoseconds(end))
+    return Inputs(table, tuple(recordings))
+
+
+def prepare(
+    inputs: Inputs,
+    strategies: Strategy | str | StrategySetup | Sequence[Strategy | str | StrategySetup] | Chooser,
+    *,
+    venue: VenueConfig | None = None,
+    limits: RiskLimits | None = None,
+    cash: str | int | Decimal = "50000",
+    start: str | datetime | int | None = None,
+    sample_interval: float = 1.0,
+    seed: int = 1,
+    capacity: Capacity | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Backtest:
+    """A run over opened data, ready to go; see `backtest` for the parameters."""
+    table = inputs.instruments
     chosen = strategies if isinstance(strategies, (Strategy, str, StrategySetup, Sequence)) else strategies(table)
     setups = _setups(chosen, to_scaled(str(cash), 6, "cash"))
-    run = Backtest(
-        recordings=recordings,
+    return Backtest(
+        recordings=inputs.recordings,
         instruments=table,
         setups=setups,
         venue_config=venue or VenueConfig(),
@@ -107,7 +185,6 @@ def backtest(
         config=config or {},
         code_hash=_code_hash(setups),
     )
-    return BacktestResult(run.run(progress))
 
 
 def _open(item: Data, data_format: str) -> tuple[str, str, npt.NDArray[Any], InstrumentTable]:
@@ -218,4 +295,4 @@ def _code_hash(setups: Sequence[StrategySetup]) -> str:
     return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()
 
 
-__all__ = ["Capacity", "Data", "StrategySetup", "backtest"]
+__all__ = ["Capacity", "Data", "Inputs", "StrategySetup", "backtest", "load_inputs", "prepare"]

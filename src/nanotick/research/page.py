@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from importlib import resources
 
+from nanotick import __version__
 from nanotick.research import words
 
 WIDE, NARROW = 1_000, 360
@@ -47,3 +49,30 @@ def signed(value: float, text: str | None = None) -> str:
     """Money coloured by its sign."""
     style = "gain" if value > 0 else "loss" if value < 0 else ""
     return f'<span class="{style}">{text if text is not None else words.money(value, signed=True)}</span>'
+
+
+def tiles(items: Sequence[tuple[str, str, str]]) -> str:
+    """Label, value and what stands under it of the figures asked for first; the first of them is large."""
+    parts = []
+    for i, (label, value, under) in enumerate(items):
+        small = f"<small>{under}</small>" if under else ""
+        parts.append(f"<div{' class=first' if i == 0 else ''}><dt>{label}</dt><dd>{value}{small}</dd></div>")
+    return f'<section class="headline">{"".join(parts)}</section>'
+
+
+def document(heading: str, about: str, parts: Iterable[str], badge: str = "") -> str:
+    """A whole page that needs nothing else: style and script inside, nothing fetched."""
+    files = resources.files("nanotick.research")
+    style, script = (files.joinpath(name).read_text("utf-8") for name in ("report.css", "report.js"))
+    mark = f'<span class="badge">{escape(badge)}</span>' if badge else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<meta name="generator" content="nanotick {__version__}">'
+        '<link rel="icon" href="data:,">'
+        f"<title>{escape(heading)} – nanotick</title><style>{style}</style></head><body><main>"
+        f"<header><h1>{escape(heading)}</h1>{mark}<p>{escape(about)}</p></header>\n"
+        + "\n".join(p for p in parts if p)
+        + f"<footer>nanotick {__version__}</footer></main><script>{script}</script></body></html>\n"
+    )

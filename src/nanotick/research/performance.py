@@ -33,12 +33,15 @@ class Increments:
         Calendar days with data.
     years : float
         Length of the data in trading years.
+    ts : numpy.ndarray
+        ns UTC at the end of each step, shape (steps,).
     """
 
     values: Floats
     per_year: float
     days: int
     years: float
+    ts: npt.NDArray[np.int64]
 
 
 def increments(ts: npt.NDArray[np.int64], equity: Floats, step_ns: int, offset_ns: int = 0) -> Increments:
@@ -59,22 +62,24 @@ def increments(ts: npt.NDArray[np.int64], equity: Floats, step_ns: int, offset_n
         Local time minus UTC, which decides what a day is.
     """
     if len(ts) < 2:
-        return Increments(np.empty(0), 0.0, min(len(ts), 1), 0.0)
+        return Increments(np.empty(0), 0.0, min(len(ts), 1), 0.0, np.empty(0, np.int64))
     days = (ts + offset_ns) // DAY_NS
     numbers, starts = np.unique(days, return_index=True)
     ends = np.append(starts[1:], len(ts)) - 1
     covered = float((ts[ends] - ts[starts]).sum())
-    sampled = [equity[starts[0]]]
+    sampled, times = [equity[starts[0]]], []
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         grid = np.arange(ts[start] + step_ns, ts[end] + 1, step_ns)
         sampled.extend(equity[np.searchsorted(ts, grid, "right") - 1].tolist())
+        times.append(grid)
     mean_day = covered / len(numbers)
     if mean_day >= ROUND_THE_CLOCK_SHARE * DAY_NS:
         year = YEAR_DAYS * float(DAY_NS)
     else:
         year = YEAR_TRADING_DAYS * mean_day
     years = covered / year if year else 0.0
-    return Increments(np.diff(np.array(sampled, np.float64)), year / step_ns, len(numbers), years)
+    ends_of_steps = np.concatenate(times).astype(np.int64)
+    return Increments(np.diff(np.array(sampled, np.float64)), year / step_ns, len(numbers), years, ends_of_steps)
 
 
 def sharpe_ratio(values: Floats, per_year: float) -> float:

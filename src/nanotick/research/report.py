@@ -7,14 +7,12 @@ escaped. Charts are drawn twice, wide and narrow, and the style sheet shows the 
 from __future__ import annotations
 
 import os
-from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanotick import __version__
 from nanotick.research import report_sections as sections
 from nanotick.research import words
+from nanotick.research.page import document
 from nanotick.research.report_data import ReportData
 
 if TYPE_CHECKING:
@@ -41,9 +39,8 @@ def build_report(result: BacktestResult, title: str | None = None) -> str:
         period = f"{words.moment(counters.first_ts, offset)} to {words.moment(counters.last_ts, offset)}"
         period += "" if offset else " UTC"
     about = " · ".join(part for part in (shown, period, f"{counters.events:,} events") if part)
-    partial = '<span class="badge">partial: stopped before the end of the data</span>' if result.partial else ""
+    badge = "partial: stopped before the end of the data" if result.partial else ""
     parts = [
-        f"<header><h1>{escape(heading)}</h1>{partial}<p>{escape(about)}</p></header>",
         sections.headline(data),
         sections.silence(data),
         sections.equity(data),
@@ -57,18 +54,7 @@ def build_report(result: BacktestResult, title: str | None = None) -> str:
         sections.provenance(data),
         sections.meanings(data),
     ]
-    style = resources.files("nanotick.research").joinpath("report.css").read_text("utf-8")
-    script = resources.files("nanotick.research").joinpath("report.js").read_text("utf-8")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f'<meta name="generator" content="nanotick {__version__}">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{escape(heading)} – nanotick</title><style>{style}</style></head><body><main>"
-        + "\n".join(p for p in parts if p)
-        + f"<footer>nanotick {__version__}</footer></main><script>{script}</script></body></html>\n"
-    )
+    return document(heading, about, parts, badge)
 
 
 def write_report(result: BacktestResult, path: Path, title: str | None = None) -> Path:

@@ -205,25 +205,40 @@ def with_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     """
     for text in settings:
         name, value = parse_setting(text)
-        scope, dot, inner = name.rpartition(".")
-        if (dot and scope in ("venue", "limits")) or scope.startswith("venue."):
-            config = replace(config, **_nested(config, name.split("."), value))
-            continue
-        choices, hit = [], False
-        for choice in config.strategies:
-            has = inner in load_strategy(choice.use).fields
-            if has and (not dot or scope in (choice.name, short_name(choice.use))):
-                choice, hit = replace(choice, parameters={**choice.parameters, inner: value}), True
-            choices.append(choice)
-        if not hit:
-            known = sorted({f for c in config.strategies for f in load_strategy(c.use).fields})
-            near = difflib.get_close_matches(inner, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise RunConfigError(
-                f"--set {text}: no strategy has a parameter {name!r}{hint} There are: {', '.join(known)}"
-            )
-        config = replace(config, strategies=tuple(choices))
+        config = with_value(config, name, value, f"--set {text}")
     return config
+
+
+def with_value(config: RunConfig, name: str, value: Any, said: str = "") -> RunConfig:
+    """Lay one value on top, named as in `with_settings`.
+
+    Parameters
+    ----------
+    said : str
+        How the user said it, for the error; `name` when left out.
+
+    Raises
+    ------
+    RunConfigError
+        No strategy of the run has such a parameter.
+    """
+    scope, dot, inner = name.rpartition(".")
+    if (dot and scope in ("venue", "limits")) or scope.startswith("venue."):
+        return replace(config, **_nested(config, name.split("."), value))
+    choices, hit = [], False
+    for choice in config.strategies:
+        has = inner in load_strategy(choice.use).fields
+        if has and (not dot or scope in (choice.name, short_name(choice.use))):
+            choice, hit = replace(choice, parameters={**choice.parameters, inner: value}), True
+        choices.append(choice)
+    if not hit:
+        known = sorted({f for c in config.strategies for f in load_strategy(c.use).fields})
+        near = difflib.get_close_matches(inner, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RunConfigError(
+            f"{said or name}: no strategy has a parameter {name!r}{hint} There are: {', '.join(known)}"
+        )
+    return replace(config, strategies=tuple(choices))
 
 
 def _nested(config: RunConfig, path: list[str], value: Any) -> dict[str, Any]:

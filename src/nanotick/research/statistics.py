@@ -126,6 +126,11 @@ class Statistics:
     notes: tuple[str, ...] = field(default=())
 
 
+def total_figures(result: BacktestResult) -> Figures:
+    """The figures of everything together, without those of each strategy and instrument."""
+    return _figures(result, None, None)
+
+
 def compute(result: BacktestResult) -> Statistics:
     """Compute every figure of a result."""
     pairs = {pair: _figures(result, *pair) for pair in result.pairs()}
