@@ -40,6 +40,8 @@ KERNEL_MODULES: list[str] = [
     "nanotick.data.synthetic_flow",
     "nanotick.engine.replay",
     "nanotick.engine.step",
+    "nanotick.exchange.agents.hawkes",
+    "nanotick.exchange.agents.observe",
     "nanotick.exchange.replay",
     "nanotick.risk.limits",
     "nanotick.strategy.context",

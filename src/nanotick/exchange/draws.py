@@ -39,6 +39,37 @@ def normal(key: int, counter: int) -> float:
     return radius * math.cos(6.283185307179586 * uniform(key, counter + 1))
 
 
+@kernel
+def exponential(key: int, counter: int) -> float:
+    """Exponential of mean 1; consumes one number."""
+    return -math.log(uniform(key, counter))
+
+
+@kernel
+def lognormal(key: int, counter: int, median: float, sigma: float) -> float:
+    """Lognormal; consumes two numbers."""
+    return median * math.exp(sigma * normal(key, counter))
+
+
+@kernel
+def pareto(key: int, counter: int, least: float, most: float, exponent: float) -> float:
+    """Pareto of tail P(X > x) = (least / x)**exponent, cut off at `most` (inverse transform); consumes one number."""
+    below = 1.0 - math.pow(least / most, exponent)
+    return least * math.pow(1.0 - below * uniform(key, counter), -1.0 / exponent)
+
+
+@kernel
+def poisson(key: int, counter: int, mean: float) -> int:
+    """Poisson by counting exponential arrivals (Knuth 1997, 3.4.1), for means up to about 30; consumes value + 1."""
+    limit = math.exp(-mean)
+    product = uniform(key, counter)
+    count = 0
+    while product > limit:
+        count += 1
+        product *= uniform(key, counter + count)
+    return count
+
+
 GAMMA_TRIES = 64  # the chance that so many proposals are all refused is below 1e-80
 GAMMA_NUMBERS = 3 * GAMMA_TRIES + 1
 
