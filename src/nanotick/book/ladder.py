@@ -208,6 +208,21 @@ def follow_best(store: int, owner: int, cell: int, rank: int) -> None:
 
 
 @kernel
+def leaf_turned(store: int, number: int) -> None:
+    """A leaf has got its first level, or lost its last one: let the tree above it know."""
+    root = store_at(store)
+    leaf = leaf_at(root.leaves_address, number)
+    if leaf.occupied != 0:
+        idle_remove(store, number)
+        root.leaves_live += 1
+        mark_occupied(store, leaf.parent, leaf.key)
+    else:
+        mark_empty(store, leaf.parent, leaf.key)
+        root.leaves_live -= 1
+        idle_append(store, number)
+
+
+@kernel
 def level_appears(store: int, owner: int, cell: int, rank: int) -> None:
     """A cell has got its first quantity."""
     root = store_at(store)
@@ -218,9 +233,7 @@ def level_appears(store: int, owner: int, cell: int, rank: int) -> None:
     leaf.occupied = before | bit
     leaf.touched = leaf.touched | bit
     if before == 0:
-        idle_remove(store, number)
-        root.leaves_live += 1
-        mark_occupied(store, leaf.parent, leaf.key)
+        leaf_turned(store, number)
     side = side_at(root.sides_address, owner)
     side.levels += 1
     if rank > side.best:
@@ -235,9 +248,7 @@ def level_vanishes(store: int, owner: int, cell: int) -> None:
     leaf = leaf_at(root.leaves_address, number)
     leaf.occupied = leaf.occupied & ~(1 << (cell & 63))
     if leaf.occupied == 0:
-        mark_empty(store, leaf.parent, leaf.key)
-        root.leaves_live -= 1
-        idle_append(store, number)
+        leaf_turned(store, number)
     side = side_at(root.sides_address, owner)
     side.levels -= 1
     if cell == side.best_cell:

@@ -18,6 +18,7 @@ from nanotick.book.grid import grid_cell
 from nanotick.book.ladder import (
     cell_below,
     cell_rank,
+    leaf_turned,
     level_appears,
     level_vanishes,
     lowest_cell,
@@ -45,7 +46,7 @@ from nanotick.book.records import (
     side_at,
     store_at,
 )
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import inlined, kernel
 from nanotick.core.memory import trailing_zeros
 
 BOOK_BYTES = BOOK.itemsize
@@ -79,18 +80,42 @@ def _store_level(store: int, owner: int, cell: int, rank: int, qty: int, orders:
     return DEPTH_CHANGED
 
 
+@inlined
+def _store_behind(store: int, owner: int, cell: int, qty: int, orders: int, ts: int) -> int:
+    """Write news into a cell behind the best level: most of all news, so nothing here branches on quantities.
+
+    Whether a level comes, stays or goes is as good as random and a wrong guess costs more than all of this; only a
+    leaf's first and last level, which are rare, take a branch.
+    """
+    root = store_at(store)
+    level = cell_at(root.cells_address, cell)
+    leaf = leaf_at(root.leaves_address, cell >> LEAF_BITS)
+    before = level.qty
+    stays = int(qty != 0)
+    level.qty = qty
+    level.orders = orders * stays
+    level.ts = ts if ts != 0 else level.ts
+    bit = 1 << (cell & 63)
+    was_empty = int(leaf.occupied == 0)
+    leaf.touched = leaf.touched | bit
+    leaf.occupied = (leaf.occupied & ~bit) | (stays << (cell & 63))
+    side_at(root.sides_address, owner).levels += stays - int(before != 0)
+    if was_empty != int(leaf.occupied == 0):
+        leaf_turned(store, cell >> LEAF_BITS)
+    return DEPTH_CHANGED * int(qty != before)
+
+
 @kernel
 def level_set(store: int, instrument: int, side: int, price: int, qty: int, orders: int, ts: int) -> int:
     """Total quantity now resting at a price (0: none). Older news than the level holds is ignored."""
-    if not in_book(store, instrument) or (side != 1 and side != -1) or qty < 0 or qty > MAX_PRICE:
+    if not in_book(store, instrument) or side * side != 1 or qty < 0 or qty > MAX_PRICE:
         return BAD_VALUE
     root = store_at(store)
     owner = owner_of(instrument, side)
     rank = side * price
     book = book_at(root.books_address, instrument)
-    if ts != 0 and ts < (book.quote_ts_bid if side == 1 else book.quote_ts_ask):
-        if rank > (book.quote_rank_bid if side == 1 else book.quote_rank_ask):
-            return 0
+    if ts != 0 and ts < book.quote_ts[owner & 1] and rank > book.quote_rank[owner & 1]:
+        return 0
     cell = near_cell(store, owner, rank)
     if cell == 0:
         cell = grid_cell(store, owner, rank)
@@ -102,24 +127,16 @@ def level_set(store: int, instrument: int, side: int, price: int, qty: int, orde
     if level.head != 0:
         return BAD_VALUE
     book.depth_known = 1
-    if qty != 0 and level.qty != 0:  # the level stays: most news, and nothing but the cell changes
-        before = level.qty
-        level.orders = orders & 0x7FFFFFFF
-        level.ts = ts if ts != 0 else level.ts
-        level.qty = qty
-        if qty == before:
-            return 0
-        if cell == side_at(root.sides_address, owner).best_cell:
-            return crossed(store, instrument, DEPTH_CHANGED | BEST_CHANGED)
-        return DEPTH_CHANGED
-    change = _store_level(store, owner, cell, rank, qty, orders & 0x7FFFFFFF, ts)
-    if change == 0:
-        return 0
-    if book.max_depth != 0 and side_at(root.sides_address, owner).levels > book.max_depth:
+    line = side_at(root.sides_address, owner)
+    if rank < line.best:
+        change = _store_behind(store, owner, cell, qty, orders & 0x7FFFFFFF, ts)
+    else:
+        change = crossed(store, instrument, _store_level(store, owner, cell, rank, qty, orders & 0x7FFFFFFF, ts))
+    if book.max_depth != 0 and line.levels > book.max_depth:
         truncate_owner(store, owner, book.max_depth)
         if level.qty == 0:
             return 0  # the news itself was beyond the bound
-    return crossed(store, instrument, change)
+    return change
 
 
 @kernel
@@ -151,6 +168,27 @@ def level_add(store: int, instrument: int, side: int, price: int, qty: int, orde
     return crossed(store, instrument, change) | flaw
 
 
+@inlined
+def _move_only_level(store: int, owner: int, cell: int, rank: int, qty: int, ts: int) -> int:
+    """The one level of a side fed by QUOTE alone is now in this cell of its leaf, perhaps as before."""
+    root = store_at(store)
+    line = side_at(root.sides_address, owner)
+    source = line.best_cell
+    old = cell_at(root.cells_address, source)
+    before = old.qty
+    old.qty = 0
+    old.ts = ts if ts != 0 else old.ts
+    level = cell_at(root.cells_address, cell)
+    level.qty = qty
+    level.ts = ts if ts != 0 else level.ts
+    leaf = leaf_at(root.leaves_address, cell >> LEAF_BITS)
+    leaf.occupied = 1 << (cell & 63)
+    leaf.touched = leaf.touched | (1 << (cell & 63))
+    line.best = rank
+    line.best_cell = cell
+    return (DEPTH_CHANGED | BEST_CHANGED) * int(((source ^ cell) | (before ^ qty)) != 0)
+
+
 @kernel
 def level_quote(store: int, instrument: int, side: int, price: int, qty: int, ts: int) -> int:
     """The best level of a side as a QUOTE states it; quantity 0 or an empty price says the side is empty."""
@@ -166,19 +204,21 @@ def level_quote(store: int, instrument: int, side: int, price: int, qty: int, ts
         return 0  # the orders themselves are known: a summary adds nothing
     book = book_at(root.books_address, instrument)
     if ts != 0:
-        if ts < (book.quote_ts_bid if side == 1 else book.quote_ts_ask):
+        if ts < book.quote_ts[owner & 1]:
             return 0
     cell = 0
     if rank != EMPTY_RANK:
-        cell = grid_cell(store, owner, rank)
-        if cell <= 0:
-            return -cell
-    if side == 1:
-        book.quote_ts_bid = ts
-        book.quote_rank_bid = rank
-    else:
-        book.quote_ts_ask = ts
-        book.quote_rank_ask = rank
+        cell = near_cell(store, owner, rank)
+        if cell == 0:
+            cell = grid_cell(store, owner, rank)
+            if cell <= 0:
+                return -cell
+    book.quote_ts[owner & 1] = ts
+    book.quote_rank[owner & 1] = rank
+    if book.depth_known == 0 and line.levels == 1 and cell >> LEAF_BITS == line.best_cell >> LEAF_BITS:
+        newest = max(cell_at(root.cells_address, cell).ts, cell_at(root.cells_address, line.best_cell).ts)
+        if ts == 0 or newest <= ts:
+            return _move_only_level(store, owner, cell, rank, qty, ts)
     change = 0
     if line.best_cell != cell or (book.depth_known == 0 and line.levels > 1):
         better = line.best_cell
@@ -281,12 +321,8 @@ def _clear_owner(store: int, owner: int) -> int:
         number = following
     side.orders = 0
     book = book_at(root.books_address, owner >> 1)
-    if owner & 1 == 0:
-        book.quote_ts_bid = 0
-        book.quote_rank_bid = 0
-    else:
-        book.quote_ts_ask = 0
-        book.quote_rank_ask = 0
+    book.quote_ts[owner & 1] = 0
+    book.quote_rank[owner & 1] = 0
     return change
 
 

@@ -58,10 +58,8 @@ BOOK = np.dtype(
         ("unit", "<i8"),  # price units in one tick of the ladder
         ("inverse", "<i8"),  # of unit's odd part modulo 2^64: divides by multiplying
         ("tick_limit", "<i8"),  # largest tick: MAX_PRICE // unit
-        ("quote_ts_bid", "<i8"),  # ns, stamp of the last QUOTE, 0: none
-        ("quote_ts_ask", "<i8"),
-        ("quote_rank_bid", "<i8"),
-        ("quote_rank_ask", "<i8"),
+        ("quote_ts", "<i8", (2,)),  # ns, stamp of the last QUOTE of each side (0 bid, 1 ask), 0: none
+        ("quote_rank", "<i8", (2,)),
         ("shift", "<i2"),  # power of two in unit
         ("depth_known", "<i2"),  # 1: LEVEL events have come, so levels behind a QUOTE are worth keeping
         ("max_depth", "<i4"),  # levels a side keeps, 0: all

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nanotick.book.mirror import lay_mirror
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import EVENT, Flag
@@ -113,6 +114,7 @@ class Backtest:
         replay = self.replay_region.view
         replay["engine_address"] = self.local.address
         replay["venue_address"] = self.venue.address
+        replay["mirror_address"] = lay_mirror(self.arena, "replay.mirror", self.local.books, self.venue.book).address
         replay["segments_address"] = self.segments.address
         replay["timer_event_address"] = self.arena.region("replay.timer", EVENT, 1, transient=True).address
         replay["segment_count"] = len(parts)

@@ -30,6 +30,7 @@ ENGINE = np.dtype(
         ("events", "<i8"),  # market data events stepped
         ("unknown_orders", "<i8"),  # market data that named an order we never saw
         ("bad_events", "<i8"),  # market data the book refused
+        ("book_full", "<i8"),  # of these, those it had no room for
         ("stray_reports", "<i8"),  # reports for orders that are not ours
         ("guards_address", "<i8"),  # GUARD of risk, one a strategy: where a pause is kept
         ("closing", "<i8"),  # strategies and instruments with something left to cancel or to close

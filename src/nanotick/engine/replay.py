@@ -9,10 +9,15 @@ known before it and an order can only meet the book as it was when it arrived:
     4 local row      the same recorded row arriving here         ─▶ step ─▶ commands, sent with order latency
     5 timer, sample  due here                                    ─▶ step / account samples
 
-A row is read twice from the same mapped file, by a venue cursor (rows flagged VENUE, in venue-time order) and a local
-cursor (rows flagged LOCAL, in order of arrival). Files follow each other as segments; each cursor crosses into the next
-on its own. `run_replay` returns when its budget of rows is used up, when the output needs draining, or at the end: that
-is where progress, Ctrl-C and Python live.
+While nothing of ours is at the venue or on its way there, its book is nobody's business: it sleeps, and rows are read
+once. When a command is sent it wakes: our own book, which was fed the same rows in the same order, is copied onto it
+(or, where that is less work, it is given what it missed), and the rows in flight between the two follow. Rows that
+carry but one of the two flags make the orders differ; from the first such row of a book on, the venue stays awake.
+
+Otherwise a row is read twice from the same mapped file, by a venue cursor (rows flagged VENUE, in venue-time order) and
+a local cursor (rows flagged LOCAL, in order of arrival). Files follow each other as segments; each cursor crosses into
+the next on its own. `run_replay` returns when its budget of rows is used up, when the output needs draining, or at the
+end: that is where progress, Ctrl-C and Python live.
 """
 
 from __future__ import annotations
@@ -21,15 +26,16 @@ from enum import IntEnum
 
 import numpy as np
 
+from nanotick.book.mirror import copy_books, mirror_bytes
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
-from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
+from nanotick.core.records import BOTH_SIDES, RECORD_SIZE, Flag, Kind, event_at
 from nanotick.engine.control import watch_breakers
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.sample import take_markouts, take_sample
 from nanotick.engine.step import market_event, report_event, start_or_stop, timer_event
-from nanotick.exchange.records import NEVER, venue_at
-from nanotick.exchange.replay import venue_command, venue_event
+from nanotick.exchange.records import BOOK_FULL, NEVER, venue_at
+from nanotick.exchange.replay import venue_command, venue_event, venue_idle, venue_passes
 from nanotick.exchange.reports import (
     command_head,
     command_head_ts,
@@ -52,6 +58,7 @@ REPLAY = np.dtype(
     [
         ("engine_address", "<i8"),
         ("venue_address", "<i8"),
+        ("mirror_address", "<i8"),  # from our book to the venue's
         ("segments_address", "<i8"),
         ("timer_event_address", "<i8"),  # scratch EVENT
         ("segment_count", "<i8"),
@@ -59,6 +66,8 @@ REPLAY = np.dtype(
         ("venue_row", "<i8"),
         ("local_segment", "<i8"),
         ("local_row", "<i8"),
+        ("asleep", "<i8"),  # 1: the venue's book is as it was at venue_row, all else of it as of local_row
+        ("apart", "<i8"),  # 1: the two books were not fed the same rows in the same order
         ("feed_modelled", "<i8"),  # 0: rows arrive at their recorded ts_recv; 1: ask the venue's feed model
         ("last_arrival", "<i8"),  # rows never overtake each other
         ("pending_arrival", "<i8"),  # drawn for the next local row before the kernel last returned, 0: none
@@ -70,11 +79,12 @@ REPLAY = np.dtype(
 )
 replay_at = record_at(REPLAY, "Replay")
 
-_VENUE, _LOCAL = int(Flag.VENUE), int(Flag.LOCAL)
-_TIMER = int(Kind.TIMER)
+_VENUE, _LOCAL, _BOTH = int(Flag.VENUE), int(Flag.LOCAL), int(BOTH_SIDES)
+_TIMER, _TRADE = int(Kind.TIMER), int(Kind.TRADE)
 
 _LONG_GAP = 600  # samples
 _LAG = 1_024  # rows the venue may be behind: 64 KiB, so that its pass finds them in the cache
+_ROW_BYTES_COPIED = 64  # bytes of books that can be copied in the time of applying one row
 _ROW_BITS = 44
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
@@ -101,8 +111,11 @@ def _seek(replay: int, segment: int, row: int, flag: int) -> int:
     while segment < run.segment_count:
         part = segment_at(run.segments_address, segment)
         while row < part.rows:
-            if event_at(part.row_address, row).flags & flag != 0:
+            event = event_at(part.row_address, row)
+            if event.flags & flag != 0:
                 return (segment << _ROW_BITS) | row
+            if event.flags & _BOTH != 0 and event.kind < _TRADE:
+                run.apart = 1
             row += 1
         segment += 1
         row = 0
@@ -131,6 +144,21 @@ def _segment_end(replay: int, packed: int) -> int:
         return 0
     part = segment_at(replay_at(replay).segments_address, packed >> _ROW_BITS)
     return part.row_address + part.rows * RECORD_SIZE
+
+
+@kernel
+def _wake(replay: int, segment: int, venue_row: int, local_row: int) -> bool:
+    """The venue's book is needed again. True: it now is as ours before `local_row`; False: it must run up to there."""
+    run = replay_at(replay)
+    run.asleep = 0
+    missed = (local_row - venue_row) // RECORD_SIZE
+    if missed == 0 or mirror_bytes(run.mirror_address) > missed * _ROW_BYTES_COPIED:
+        return False
+    copy_books(run.mirror_address)
+    if engine_at(run.engine_address).book_full != 0:
+        v = venue_at(run.venue_address)
+        v.status = v.status | BOOK_FULL
+    return True
 
 
 @kernel
@@ -207,11 +235,20 @@ def run_rows(replay: int, budget: int) -> int:
         if root.output_count >= output_full or root.marks_count >= marks_full:
             state = DRAIN
             break
+        idle = venue_idle(venue) and t_local != INFINITE
+        met = local_row == venue_row and run.apart == 0
+        if run.asleep != 0 and (not idle or event_at(local_row).ts_venue > t_local):
+            if _wake(replay, local_segment, venue_row, local_row):
+                venue_row = local_row
+                t_venue = event_at(venue_row).ts_venue
+        elif run.asleep == 0 and idle and met and t_venue <= t_local:
+            run.asleep = 1
+        asleep = run.asleep != 0
         t_command = command_head_ts(venue)
         t_report = report_head_ts(venue)
         t_timer = min(context.next_timer, run.next_sample, root.next_markout)
-        # the venue may lag while nothing of ours is there or on its way: its rows then run in tight batches
-        level = exchange.live > 0 or t_command != INFINITE or t_local == INFINITE or behind >= _LAG
+        # an idle venue may lag where it must not sleep: its rows then run in tight batches
+        level = not idle or (behind >= _LAG and not asleep)
         horizon = min(t_command, t_report, t_timer)
         last_local = min(t_command - 1, t_report - 1, t_timer)
         reports = exchange.report_end
@@ -234,23 +271,39 @@ def run_rows(replay: int, budget: int) -> int:
         if level:
             behind = 0
         before = done
+        flags = _BOTH if asleep else _LOCAL
         while t_local <= last_local and (t_venue > t_local or not level) and t_local != INFINITE and done < budget:
+            if asleep:
+                venue_passes(venue, local_row)
             market_event(engine, local_row, t_local)
             last_arrival = t_local
             done += 1
             local_row += RECORD_SIZE
-            if local_row == local_end or event_at(local_row).flags & _LOCAL == 0:
-                found = _seek(replay, local_segment, _place(replay, local_segment, local_row), _LOCAL)
+            if local_row == local_end or event_at(local_row).flags & flags != flags:
+                found = _place(replay, local_segment, local_row)
+                if asleep and _wake(replay, local_segment, venue_row, local_row):
+                    place = _seek(replay, local_segment, found, _VENUE)
+                    venue_segment, venue_row = place >> _ROW_BITS, _row_address(replay, place)
+                    venue_end = _segment_end(replay, place)
+                    t_venue = event_at(venue_row).ts_venue if place >= 0 else INFINITE
+                found = _seek(replay, local_segment, found, _LOCAL)
                 local_segment, local_row = found >> _ROW_BITS, _row_address(replay, found)
                 local_end = _segment_end(replay, found)
                 t_local = _arrival(replay, local_row, last_arrival) if found >= 0 else INFINITE
+                if asleep:
+                    break
             else:
                 t_local = _arrival(replay, local_row, last_arrival)
+            if asleep:
+                if event_at(local_row).ts_venue > t_local:
+                    break
+            elif local_row == venue_row:
+                break
             if root.output_count != output_before or context.next_timer != timer_before or done - before >= _LAG:
                 break
         if done > before:
             run.now = max(run.now, last_arrival)
-            behind += done - before
+            behind = 0 if asleep else behind + done - before
         if root.command_count > 0:
             _send_commands(replay, run.now)
         if done > before:

@@ -57,6 +57,7 @@ _OK = int(OrderRequest.OK)
 _START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
 _ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
 _BEST_CHANGED, _DEPTH_CHANGED = int(BookChange.BEST_CHANGED), int(BookChange.DEPTH_CHANGED)
+_FULL = int(BookChange.FULL)
 _UNKNOWN_ORDER, _REFUSED = int(BookChange.UNKNOWN_ORDER), int(BookChange.BAD_VALUE | BookChange.FULL)
 
 
@@ -214,6 +215,8 @@ def market_event(engine: int, event_address: int, now: int) -> None:
                 root.unknown_orders += 1
             else:
                 root.bad_events += 1
+                if applied & _FULL != 0:
+                    root.book_full += 1
         if applied & _BEST_CHANGED != 0:
             bid = best_price(context.books_address, instrument, 1)
             ask = best_price(context.books_address, instrument, -1)

@@ -72,6 +72,7 @@ def deplete(venue: int, market_address: int, side: int, price: int, qty: int) ->
     entry.next = market.depleted[index]
     market.depleted[index] = slot
     market.watch += 1
+    v.depleted += 1
     return True
 
 
@@ -91,6 +92,7 @@ def _drop(venue: int, market_address: int, index: int, before: int, at: int) -> 
     entry.next = v.depletion_free
     v.depletion_free = at
     market.watch -= 1
+    v.depleted -= 1
     return after
 
 

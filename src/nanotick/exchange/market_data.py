@@ -261,27 +261,42 @@ def status_event(venue: int, market_address: int, event_address: int) -> None:
 
 
 @kernel
+def unwatched_event(venue: int, event_address: int) -> None:
+    """What an event leaves behind besides the book, where nothing of ours is."""
+    event = event_at(event_address)
+    kind = event.kind
+    market_address = market_of(venue, event.instrument)
+    if kind == _LEVEL:
+        market = market_at(market_address)
+        if market.by_level == 0:
+            market.by_level = 1
+    elif kind == _STATUS:
+        status_event(venue, market_address, event_address)
+    else:
+        note_kind(market_address, kind, event.price)
+
+
+@kernel
 def market_event(venue: int, event_address: int) -> None:
     """A recorded event of an instrument this venue has, no expiry being due."""
     event = event_at(event_address)
     kind = event.kind
     market_address = market_of(venue, event.instrument)
     market = market_at(market_address)
-    if kind == _LEVEL:
-        if market.watch == 0:
+    if market.watch == 0:
+        unwatched_event(venue, event_address)
+        if kind < _TRADE:
             apply_to_book(venue, event_address)
-        else:
-            level_event(venue, market_address, event_address)
+        return
+    if kind == _LEVEL:
         if market.by_level == 0:
             market.by_level = 1
+        level_event(venue, market_address, event_address)
         return
     if kind == _STATUS:
         status_event(venue, market_address, event_address)
         return
     note_kind(market_address, kind, event.price)
-    if market.watch == 0:
-        apply_to_book(venue, event_address)
-        return
     if kind == _TRADE:
         trade_event(venue, market_address, event_address)
     elif kind == _EXECUTE and event.flags & _HIDDEN:

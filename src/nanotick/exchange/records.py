@@ -92,6 +92,7 @@ VENUE = np.dtype(
         ("trace_count", "<i8"),
         ("trace_lost", "<i8"),  # rows that found the trace full
         ("live", "<i8"),  # our orders resting or waiting
+        ("depleted", "<i8"),  # levels remembered as taken from
     ],
     align=True,
 )

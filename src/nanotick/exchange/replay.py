@@ -21,7 +21,7 @@ from nanotick.core.kernel import kernel
 from nanotick.core.records import RECORD_SIZE, event_at
 from nanotick.exchange.commands import market_command
 from nanotick.exchange.expiry import expire_due
-from nanotick.exchange.market_data import market_event
+from nanotick.exchange.market_data import market_event, unwatched_event
 from nanotick.exchange.records import BAD_INSTRUMENT, venue_at
 from nanotick.exchange.reports import (
     command_head,
@@ -54,6 +54,26 @@ def venue_event(venue: int, event_address: int) -> int:
         expire_due(venue, event.ts_venue)
     market_event(venue, event_address)
     return -v.status
+
+
+@kernel
+def venue_passes(venue: int, event_address: int) -> None:
+    """One recorded event while nothing of ours is at the venue: what `venue_event` does, the book left as it is."""
+    v = venue_at(venue)
+    event = event_at(event_address)
+    if event.instrument >= v.instruments:
+        v.status = v.status | BAD_INSTRUMENT
+        return
+    if event.ts_venue >= v.next_expiry:
+        expire_due(venue, event.ts_venue)
+    unwatched_event(venue, event_address)
+
+
+@kernel
+def venue_idle(venue: int) -> bool:
+    """Whether nothing of ours is at the venue or on its way there, and nothing of its book is remembered as taken."""
+    v = venue_at(venue)
+    return v.live + v.depleted == 0 and v.command_first == v.command_end
 
 
 @kernel
