@@ -10,10 +10,20 @@ from nanotick.strategy.check import nearest
 # name -> (module, class)
 BUILT_IN: dict[str, tuple[str, str]] = {
     "avellaneda-stoikov": ("nanotick.strategies.avellaneda_stoikov", "AvellanedaStoikov"),
+    "cross-venue-arbitrage": ("nanotick.strategies.cross_venue_arbitrage", "CrossVenueArbitrage"),
     "glft": ("nanotick.strategies.glft", "GueantLehalleFernandezTapia"),
     "grid": ("nanotick.strategies.grid", "Grid"),
+    "iceberg": ("nanotick.strategies.iceberg", "Iceberg"),
     "imbalance": ("nanotick.strategies.imbalance", "Imbalance"),
+    "implementation-shortfall": ("nanotick.strategies.implementation_shortfall", "ImplementationShortfall"),
+    "latency-arbitrage": ("nanotick.strategies.latency_arbitrage", "LatencyArbitrage"),
     "momentum": ("nanotick.strategies.momentum", "Momentum"),
+    "pov": ("nanotick.strategies.pov", "PercentageOfVolume"),
+    "sniper": ("nanotick.strategies.sniper", "Sniper"),
+    "statistical-arbitrage": ("nanotick.strategies.statistical_arbitrage", "StatisticalArbitrage"),
+    "triangular-arbitrage": ("nanotick.strategies.triangular_arbitrage", "TriangularArbitrage"),
+    "twap": ("nanotick.strategies.twap", "TimeWeightedAveragePrice"),
+    "vwap": ("nanotick.strategies.vwap", "VolumeWeightedAveragePrice"),
 }
 
 

@@ -1,7 +1,7 @@
 """Market making under inventory limits (Gueant, Lehalle & Fernandez-Tapia 2013, arXiv 1105.3115).
 
-With alpha = k gamma sigma^2 / 2, eta = A (1 + gamma/k)^-(1 + k/gamma) and inventories |q| <= Q, the long-horizon quotes
-follow from the positive eigenvector v of the smallest eigenvalue of the tridiagonal matrix
+With alpha = k gamma sigma^2 / 2, eta = A (1 + gamma/k)^-(1 + k/gamma) and inventories |q| <= Q, the long-horizon
+quotes follow from the positive eigenvector v of the smallest eigenvalue of the tridiagonal matrix
 
     M v (q) = alpha q^2 v_q - eta (v_{q-1} + v_{q+1})       (neighbours beyond +-Q dropped)
 

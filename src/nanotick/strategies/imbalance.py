@@ -1,8 +1,9 @@
 """Order book imbalance: when one side of the book outweighs the other, the next move is likelier to the light side.
 
-I = (bid - ask) / (bid + ask) of the quantity in the best `levels` levels (Cartea, Jaimungal & Penalva 2015, chapter 12;
-Gould & Bonart 2016, arXiv 1512.03492). The strategy takes the light side with an IOC order when |I| exceeds
-`threshold`, and leaves by a resting order at the opposite best, or by crossing when the imbalance turns or time is up.
+I = (bid - ask) / (bid + ask) of the quantity in the best `levels` levels (Cartea, Jaimungal & Penalva 2015, chapter
+12; Gould & Bonart 2016, arXiv 1512.03492). The strategy takes the light side with an IOC order when |I| exceeds
+`threshold`, and leaves by a resting order at the opposite best, or by crossing when the imbalance turns or time is
+up.
 """
 
 from __future__ import annotations

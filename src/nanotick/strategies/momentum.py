@@ -1,9 +1,9 @@
 """Breakout momentum with volume confirmation.
 
-Two exponential averages of the mid, `fast` and `slow`, measure the trend; traded volume per second against its own slow
-average confirms it. A long position opens when the fast average is `entry` ticks above the slow one, the mid is a new
-high of the last `window` samples and volume runs above `surge` times its average; it closes when the averages cross
-back or the price falls `stop` ticks from its best since entry. Shorts mirror it.
+Two exponential averages of the mid, `fast` and `slow`, measure the trend; traded volume per second against its own
+slow average confirms it. A long position opens when the fast average is `entry` ticks above the slow one, the mid
+is a new high of the last `window` samples and volume runs above `surge` times its average; it closes when the
+averages cross back or the price falls `stop` ticks from its best since entry. Shorts mirror it.
 """
 
 from __future__ import annotations

@@ -81,6 +81,20 @@ def lot_size(ctx: Any, instrument: int = -1) -> int:
 
 
 @context_method
+def min_qty(ctx: Any, instrument: int = -1) -> int:
+    """Smallest quantity of an order, quantity units; at least a lot."""
+    terms = instrument_at(context_fields(ctx).instruments_address, which_instrument(ctx, instrument))
+    return max(terms.min_qty, terms.lot_size)
+
+
+@context_method
+def qty_float(ctx: Any, qty: float, instrument: int = -1) -> float:
+    """Shares, coins or contracts in a quantity given in quantity units."""
+    decimals = instrument_at(context_fields(ctx).instruments_address, which_instrument(ctx, instrument)).qty_decimals
+    return qty / 10.0**decimals
+
+
+@context_method
 def floor_price(ctx: Any, price: float, instrument: int = -1) -> int:
     """Highest price on the tick grid that is not above `price` (price units, may be fractional)."""
     tick = tick_size(ctx, instrument)
@@ -303,6 +317,14 @@ def realised(ctx: Any, instrument: int = -1) -> float:
     """Realised profit before fees, in the settlement currency."""
     terms = instrument_at(context_fields(ctx).instruments_address, which_instrument(ctx, instrument))
     return _position(ctx, instrument).realised / float(terms.value_unit)
+
+
+@context_method
+def trading_cash(ctx: Any, instrument: int = -1) -> float:
+    """Money that trading the instrument has brought so far, less fees, in the settlement currency."""
+    held = _position(ctx, instrument)
+    terms = instrument_at(context_fields(ctx).instruments_address, which_instrument(ctx, instrument))
+    return (held.flow - held.fees) / float(terms.value_unit)
 
 
 @context_method
