@@ -62,6 +62,7 @@ PROGRAM = """
 import importlib, json, sys
 import numpy as np
 from nanotick.core.cache import KernelCache
+from nanotick.core.inner_cache import InnerCache
 from nanotick.core.kernel import REGISTRY, compile_entry
 module, name = sys.argv[1].rsplit(".", 1)
 function = getattr(importlib.import_module(module), name)
@@ -70,7 +71,28 @@ for entry in list(REGISTRY.values()):
         compile_entry(entry)
 words = np.array([5, 7, 11], np.int64)
 answer = int(function(int(words.ctypes.data)))
-print(json.dumps({"answer": answer, "compiled": KernelCache.compiled, "loaded": KernelCache.loaded}))
+print(json.dumps({"answer": answer, "compiled": KernelCache.compiled, "loaded": KernelCache.loaded,
+                  "inner": [InnerCache.lowered, InnerCache.loaded]}))
+"""
+
+
+HELPED = """
+import json, time
+from pathlib import Path
+from nanotick.core import parallel
+from nanotick.core.inner_cache import InnerCache
+from nanotick.core.kernel import REGISTRY, compile_entry
+from nanotick.book import zz_entry
+entry = next(e for e in REGISTRY.values() if e.dispatcher is zz_entry.run)
+below = parallel.reached(entry.dispatcher)
+parallel.helpers = lambda: 1
+until = time.monotonic() + 120
+with parallel.Helpers([entry]) as helping:
+    while parallel._missing(below) and time.monotonic() < until:
+        time.sleep(0.05)
+compile_entry(entry)
+names = [kernel.py_func.__name__ for kernel in below]
+print(json.dumps({"below": names, "inner": [InnerCache.lowered, InnerCache.loaded]}))
 """
 
 
@@ -79,6 +101,7 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root, self.cache = root, root / "cache"
+        self.inner: list[int] = []  # inner kernels lowered and loaded by the last run
         shutil.copytree(PACKAGE, root / "nanotick", ignore=shutil.ignore_patterns("__pycache__"))
         for name, text in MODULES.items():
             self.write(name, text)
@@ -91,13 +114,15 @@ class Tree:
         assert old in text
         self.write(name, text.replace(old, new))
 
-    def run(self, entry: str = "nanotick.book.zz_entry.run", **environment: str) -> dict:
+    def run(self, entry: str = "nanotick.book.zz_entry.run", program: str = PROGRAM, **environment: str) -> dict:
         env = {**os.environ, "NANOTICK_CACHE_DIR": str(self.cache), "PYTHONPATH": str(self.root)} | environment
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, entry], env=env, cwd=self.root, capture_output=True, text=True, timeout=300
+            [sys.executable, "-c", program, entry], env=env, cwd=self.root, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        found = json.loads(done.stdout)
+        self.inner = found.pop("inner")
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -107,24 +132,64 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 def test_an_edit_anywhere_below_an_entry_is_noticed_and_one_elsewhere_is_not(tree: Tree) -> None:
     assert tree.run() == {"answer": 21, "compiled": 1, "loaded": 0}
+    assert tree.inner == [2, 0]
     assert tree.run() == {"answer": 21, "compiled": 0, "loaded": 1}
+    assert tree.inner == [0, 0]
     tree.edit("book/zz_elsewhere.py", "1", "2")
     tree.edit("data/__init__.py", '"""', '"""Edited. ')
     assert tree.run() == {"answer": 21, "compiled": 0, "loaded": 1}
     # a constant two modules away
     tree.edit("book/zz_constants.py", "3", "10")
     assert tree.run() == {"answer": 70, "compiled": 1, "loaded": 0}
+    assert tree.inner == [2, 0]
     # the body of a helper
     tree.edit("book/zz_helper.py", "+ 0", "+ 100")
     assert tree.run() == {"answer": 170, "compiled": 1, "loaded": 0}
+    assert tree.inner == [2, 0]
     # the layout of a record
-    tree.edit(
-        "book/zz_layout.py", '("left", "<i8"), ("right", "<i8")', '("left", "<i8"), ("mid", "<i8"), ("right", "<i8")'
-    )
+    tree.edit("book/zz_layout.py", '("right", "<i8")', '("mid", "<i8"), ("right", "<i8")')
     assert tree.run() == {"answer": 210, "compiled": 1, "loaded": 0}
+    assert tree.inner == [2, 0]
+    # the entry itself: what it calls is read
+    tree.edit("book/zz_entry.py", "scaled(address)", "-scaled(address)")
+    assert tree.run() == {"answer": -210, "compiled": 1, "loaded": 0}
+    assert tree.inner == [0, 2]
+    tree.edit("book/zz_entry.py", "-scaled(address)", "scaled(address)")
     # and back: what was compiled from this very source is there still
     tree.edit("book/zz_layout.py", '("mid", "<i8"), ', "")
     assert tree.run() == {"answer": 170, "compiled": 0, "loaded": 1}
+
+
+def test_another_entry_in_another_process_lowers_nothing_twice(tree: Tree) -> None:
+    answer = tree.run()["answer"]
+    assert tree.run("nanotick.book.zz_other.other") == {"answer": answer + 1, "compiled": 1, "loaded": 0}
+    assert tree.inner == [0, 2]
+
+
+def test_a_helper_lowers_what_an_entry_reaches_and_its_starter_loads_it(tree: Tree) -> None:
+    tree.edit("book/zz_constants.py", "FACTOR", "UNUSED = 1\nFACTOR")
+    assert tree.run(program=HELPED)["below"] == ["right", "scaled"]
+    assert tree.inner == [0, 2]
+
+
+def test_damaged_or_missing_inner_kernels_are_lowered_again(tree: Tree) -> None:
+    answer = tree.run()["answer"]
+    for damage in (
+        lambda data: data[:40],
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+        lambda data: b"",
+    ):
+        for path in tree.cache.glob("*/*.nbc"):
+            path.unlink()
+        for path in tree.cache.glob("*/right-*.nbi"):
+            path.write_bytes(damage(path.read_bytes()))
+        assert tree.run() == {"answer": answer, "compiled": 1, "loaded": 0}
+        assert sum(tree.inner) >= 2
+    for path in tree.cache.glob("*/right-*.nbi"):
+        path.unlink()
+    for path in tree.cache.glob("*/*.nbc"):
+        path.unlink()
+    assert tree.run() == {"answer": answer, "compiled": 1, "loaded": 0}
 
 
 def test_other_settings_of_numba_are_other_code(tree: Tree) -> None:
@@ -144,7 +209,10 @@ def test_the_closure_of_a_module_is_what_importing_it_loads() -> None:
     """Whatever a kernel module loads of nanotick is in its closure: nothing reaches it by another way."""
     for module in ("nanotick.book.apply", "nanotick.engine.replay", "nanotick.strategy.compile"):
         program = f"import sys, {module}; print(*(m for m in sys.modules if m.startswith('nanotick.')))"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+        env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300, check=True
+        )
         loaded = {name for name in done.stdout.split() if (PACKAGE.parent / name.replace(".", "/")).is_dir() is False}
         assert loaded <= set(source.module_closure(module)), module
 

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,11 @@ from numba.core.serialize import dumps
 
 from nanotick import __version__
 from nanotick.core.source import function_digest
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _DIGEST_SIZE = 16
 _STALE_AFTER_S = 30 * 86_400
@@ -128,6 +135,53 @@ def write_whole(path: Path, payload: bytes) -> None:
         os.replace(temporary.name, path)
     except OSError:
         return  # a full disk must not stop trading; the next process compiles again
+
+
+@functools.cache
+def _claims() -> int | None:
+    """The file whose bytes are claims; open as long as the process, since closing it gives all of them up."""
+    directory = cache_directory()
+    try:
+        return None if directory is None else os.open(directory / "claims", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None
+
+
+def try_claim(path: Path | None, wait: bool = False) -> bool:
+    """Claim the making of a file for this process until `give_up`; False when another process has it."""
+    file = _claims()
+    if path is None or file is None or fcntl is None:
+        return True
+    offset = int.from_bytes(hashlib.blake2b(path.name.encode(), digest_size=7).digest(), "little")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, offset)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # a file system without locks: two processes may make the same file
+    return True
+
+
+def give_up(path: Path | None) -> None:
+    """Let others make the file."""
+    file = _claims()
+    if path is None or file is None or fcntl is None:
+        return
+    offset = int.from_bytes(hashlib.blake2b(path.name.encode(), digest_size=7).digest(), "little")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_UN, 1, offset)
+    except OSError:
+        return
+
+
+@contextmanager
+def claimed(path: Path | None) -> Iterator[None]:
+    """The making of a file is ours alone; waits for whoever is at it."""
+    try_claim(path, wait=True)
+    try:
+        yield
+    finally:
+        give_up(path)
 
 
 class KernelCache(_Cache):  # type: ignore[misc]

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
 from nanotick.core.inner import InnerLibrary
+from nanotick.core.passes import pipeline
+from nanotick.core.source import is_own
 
 
 class EntryLibrary(JITCodeLibrary):  # type: ignore[misc]
@@ -61,7 +63,7 @@ class EntryCompiler(CompilerBase):  # type: ignore[misc]
 
     def define_pipelines(self) -> list[Any]:
         """Numba's passes, one exchanged."""
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager = pipeline(self.state, lean=is_own(self.state.func_id.func))
         manager.passes = [
             (EntryLowering if which is NativeLowering else which, description) for which, description in manager.passes
         ]

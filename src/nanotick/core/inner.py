@@ -5,7 +5,7 @@ small kernels is translated about n times. An inner kernel stops after its own L
 outside (an entry, a callback) links the code of all kernels below it once, and optimises and translates it once.
 Arguments are typed without their literal values, so a kernel called with several constants is compiled once.
 
-Called from Python, an inner kernel compiles itself as an ordinary function.
+Each is kept on disk (`inner_cache`). Called from Python, an inner kernel compiles itself as an ordinary function.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from numba import njit, types
-from numba.core import compiler
+from numba.core import compiler, sigutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
+
+from nanotick.core.cache import claimed
+from nanotick.core.inner_cache import InnerCache
+from nanotick.core.passes import LeanCompiler
 
 
 class _WithoutEnvironment:
@@ -37,6 +41,7 @@ class InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The code of one inner kernel, neither optimised nor translated."""
 
     _shared_module: Any
+    identity: tuple[Any, ...] | None = None  # of a kernel that is kept on disk: module, name, argument types, digest
 
     @property
     def codegen(self) -> Any:
@@ -77,12 +82,18 @@ class InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
 
 
 class _InnerCompiler(_FunctionCompiler):  # type: ignore[misc]
+    kernel: Any
+
     def _compile_core(self, args: Any, return_type: Any) -> Any:
         flags = compiler.Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
         flags.no_cpython_wrapper = True
         flags.no_cfunc_wrapper = True
         context = self.targetdescr.target_context
+        library = InnerLibrary(context.codegen(), self.py_func.__qualname__)
+        digest = self.kernel._cache.identity(args)
+        if digest is not None:
+            library.identity = (self.py_func.__module__, self.py_func.__name__, args, digest)
         return compiler.compile_extra(
             self.targetdescr.typing_context,
             context,
@@ -91,8 +102,8 @@ class _InnerCompiler(_FunctionCompiler):  # type: ignore[misc]
             return_type=return_type,
             flags=flags,
             locals=self.locals,
-            library=InnerLibrary(context.codegen(), self.py_func.__qualname__),
-            pipeline_class=self.pipeline_class,
+            library=library,
+            pipeline_class=LeanCompiler if digest is not None else self.pipeline_class,
         )
 
 
@@ -104,7 +115,17 @@ class InnerKernel(CPUDispatcher):  # type: ignore[misc]
         super().__init__(function, locals=outer.locals, targetoptions=outer.targetoptions)
         old: Any = outer._compiler
         self._compiler = _InnerCompiler(function, old.targetdescr, old.targetoptions, old.locals, old.pipeline_class)
+        self._compiler.kernel = self
+        self._cache = InnerCache(self)
         self._outer = outer
+
+    def compile(self, sig: Any) -> Any:
+        """Lower for these argument types, or load; one process at a time lowers a kernel."""
+        args = tuple(sigutils.normalize_signature(sig)[0])
+        if args in self.overloads:
+            return self.overloads[args].entry_point
+        with claimed(self._cache.path(args)):
+            return super().compile(sig)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """The compiled kernel for these argument types, literal values put aside."""

@@ -84,7 +84,10 @@ def compile_entry(entry: Entry) -> None:
     """Compile (or load from the cache) an entry, and let no second type signature ever be compiled by accident."""
     if INTERPRET or entry.dispatcher.signatures:
         return
-    entry.dispatcher.compile(entry.signature)
+    from nanotick.core.cache import claimed
+
+    with claimed(entry.dispatcher._cache.path(entry.signature)):
+        entry.dispatcher.compile(entry.signature)
     entry.dispatcher.disable_compile()
 
 

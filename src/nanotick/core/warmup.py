@@ -1,8 +1,8 @@
 """Compiling everything once: under a lock, with progress, recorded in a manifest.
 
 `warm()` walks the registry of the modules named in `KERNEL_MODULES`, compiles what the cache lacks and loads the rest.
-One process at a time compiles (a lock file); others wait and then load. The manifest says for which version, source
-and CPU the cache is complete, how many kernels it holds and how long they took.
+One process at a time and its helpers compile (a lock file); others wait and then load. The manifest says for which
+version, source and machine the cache is complete, how many kernels it holds and how long they took.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nanotick import __version__
-from nanotick.core.kernel import REGISTRY, compile_entry
+from nanotick.core.kernel import REGISTRY, Entry, compile_entry
 from nanotick.core.mode import INTERPRET
 from nanotick.core.source import source_digest
 
@@ -100,6 +100,21 @@ def _lock(directory: Path | None) -> Iterator[None]:
         yield
 
 
+def _free_first(entries: list[Entry]) -> Iterator[Entry]:
+    """Entries in order, those that a helper is at put off to the end."""
+    from nanotick.core.cache import give_up, try_claim
+
+    busy = []
+    for entry in entries:
+        path = None if entry.dispatcher.signatures else entry.dispatcher._cache.path(entry.signature)
+        if not try_claim(path):
+            busy.append(entry)
+            continue
+        yield entry
+        give_up(path)
+    yield from busy
+
+
 def is_warm() -> bool:
     """Whether the cache holds every kernel of this version, source and machine."""
     return INTERPRET or read_manifest() is not None
@@ -122,14 +137,20 @@ def warm(progress: Progress | None = None) -> Manifest:
     if INTERPRET:
         return Manifest(__version__, "interpreted", "interpreted", len(REGISTRY), 0, 0.0)
     from nanotick.core.cache import KernelCache, cache_directory, machine_digest
+    from nanotick.core.parallel import WORTH_HELPERS, Helpers, helpers, in_cache
 
-    started, before = time.perf_counter(), KernelCache.compiled
+    started = time.perf_counter()
     with _lock(cache_directory()):
         entries = list(REGISTRY.values())
-        for i, entry in enumerate(entries):
-            if progress is not None:
-                progress(entry.name, i, len(entries))
-            compile_entry(entry)
+        missing = [entry for entry in entries if not in_cache(entry)]
+        compiled = 0
+        with Helpers(missing) if helpers() and len(missing) >= WORTH_HELPERS else nullcontext():
+            for i, entry in enumerate(_free_first(entries)):
+                if progress is not None:
+                    progress(entry.name, i, len(entries))
+                before = KernelCache.compiled
+                compile_entry(entry)
+                compiled += entry in missing or KernelCache.compiled > before
         if progress is not None:
             progress("", len(entries), len(entries))
         manifest = Manifest(
@@ -137,7 +158,7 @@ def warm(progress: Progress | None = None) -> Manifest:
             source_digest(),
             machine_digest(),
             len(entries),
-            KernelCache.compiled - before,
+            compiled,
             round(time.perf_counter() - started, 3),
         )
         path = _manifest_path()

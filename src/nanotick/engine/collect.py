@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
-from nanotick.core.kernel import REGISTRY, compile_entry
+from nanotick.core.kernel import REGISTRY
 from nanotick.core.mode import INTERPRET
 from nanotick.core.records import EVENT
 from nanotick.engine.local import LocalSide, StrategySetup
@@ -83,9 +83,10 @@ def make_ready(kernel: Any) -> bool:
     if INTERPRET:
         return True
     from nanotick.core.cache import KernelCache
+    from nanotick.core.parallel import compile_with_helpers
 
     before = KernelCache.compiled
     for entry in REGISTRY.values():
         if entry.dispatcher is kernel:
-            compile_entry(entry)
+            compile_with_helpers(entry)
     return KernelCache.compiled == before

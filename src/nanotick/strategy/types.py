@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nanotick.core.memory import proxy_class
+from nanotick.core.memory import dtype_digest, proxy_class
 from nanotick.core.mode import INTERPRET
 
 # every method of ctx by name: what checks, documentation and error messages go by
@@ -80,7 +80,7 @@ else:
         def __init__(self, dtype: np.dtype[Any], name: str) -> None:
             self.dtype = dtype
             self.label = name
-            super().__init__(name=f"View({name})")
+            super().__init__(name=f"View({name}:{dtype_digest(dtype)})")
 
     class _AddressModel(models.PrimitiveModel):  # type: ignore[misc]
         def __init__(self, manager: Any, kind: Any) -> None:
