@@ -8,7 +8,7 @@ import pytest
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import ALL_STRATEGIES, COMMAND, EVENT, CommandFlag, ControlAction, Kind, TradingStatus
 from nanotick.engine.backtest import Backtest
-from nanotick.engine.replay import Verb
+from nanotick.engine.runner import Verb
 from nanotick.engine.step import step_one
 from nanotick.risk.records import RiskCheck
 from tests.engine.conftest import both, run_of

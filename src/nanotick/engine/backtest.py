@@ -26,7 +26,8 @@ from nanotick.engine.output import (
     RunCounters,
     RunOutput,
 )
-from nanotick.engine.replay import BUDGET, DRAIN, END, REPLAY, SEGMENT, Verb, run_replay
+from nanotick.engine.replay import REPLAY, SEGMENT, run_replay
+from nanotick.engine.runner import BUDGET, DRAIN, END, Verb
 from nanotick.exchange.config import VenueConfig
 from nanotick.exchange.venue import ReplayVenue
 from nanotick.risk.limits import RiskLimits

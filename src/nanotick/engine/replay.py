@@ -22,45 +22,47 @@ end: that is where progress, Ctrl-C and Python live.
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 
 from nanotick.book.mirror import copy_books, mirror_bytes
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import BOTH_SIDES, RECORD_SIZE, Flag, Kind, event_at
-from nanotick.engine.control import watch_breakers
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
-from nanotick.engine.sample import take_markouts, take_sample
-from nanotick.engine.step import market_event, report_event, start_or_stop, timer_event
-from nanotick.exchange.records import BOOK_FULL, NEVER, venue_at
+from nanotick.engine.runner import (
+    BUDGET,
+    DRAIN,
+    END,
+    INFINITE,
+    RUN,
+    Verb,
+    around_run,
+    do_due,
+    next_due,
+    send_commands,
+)
+from nanotick.engine.step import market_event, report_event
+from nanotick.exchange.records import BOOK_FULL, venue_at
 from nanotick.exchange.replay import venue_command, venue_event, venue_idle, venue_passes
 from nanotick.exchange.reports import (
     command_head,
     command_head_ts,
     command_pop,
-    command_push,
     feed_delay,
     report_head,
     report_head_ts,
     report_pop,
 )
-from nanotick.strategy.order_entry import earliest_timer
-from nanotick.strategy.records import Callback, context_at, timer_at
-
-INFINITE = NEVER
+from nanotick.strategy.records import context_at
 
 SEGMENT = np.dtype([("row_address", "<i8"), ("rows", "<i8")])
 segment_at = record_at(SEGMENT, "Segment")
 
 REPLAY = np.dtype(
     [
-        ("engine_address", "<i8"),
-        ("venue_address", "<i8"),
+        *((name, RUN[name]) for name in RUN.names or ()),
         ("mirror_address", "<i8"),  # from our book to the venue's
         ("segments_address", "<i8"),
-        ("timer_event_address", "<i8"),  # scratch EVENT
         ("segment_count", "<i8"),
         ("venue_segment", "<i8"),
         ("venue_row", "<i8"),
@@ -71,37 +73,19 @@ REPLAY = np.dtype(
         ("feed_modelled", "<i8"),  # 0: rows arrive at their recorded ts_recv; 1: ask the venue's feed model
         ("last_arrival", "<i8"),  # rows never overtake each other
         ("pending_arrival", "<i8"),  # drawn for the next local row before the kernel last returned, 0: none
-        ("now", "<i8"),  # latest local time
-        ("sample_interval", "<i8"),  # ns, 0: none
-        ("next_sample", "<i8"),
-        ("rows_done", "<i8"),  # local rows stepped
     ]
 )
 replay_at = record_at(REPLAY, "Replay")
 
 _VENUE, _LOCAL, _BOTH = int(Flag.VENUE), int(Flag.LOCAL), int(BOTH_SIDES)
-_TIMER, _TRADE = int(Kind.TIMER), int(Kind.TRADE)
+_TRADE = int(Kind.TRADE)
 
-_LONG_GAP = 600  # samples
 _LAG = 1_024  # rows the venue may be behind: 64 KiB, so that its pass finds them in the cache
 _ROW_BYTES_COPIED = 64  # bytes of books that can be copied in the time of applying one row
 _ROW_BITS = 44
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
-END, BUDGET, DRAIN = 0, 1, 2
-
-
-class Verb(IntEnum):
-    """What `run_replay` does; one entry for all, so that what they share is compiled once."""
-
-    RUN = 0  # argument: how many local rows at most
-    START = 1  # argument: local time
-    STOP = 2  # argument: local time
-    SAMPLE = 3  # argument: local time
-
-
-_START, _STOP, _SAMPLE = int(Verb.START), int(Verb.STOP), int(Verb.SAMPLE)
-_ON_START, _ON_STOP = int(Callback.START), int(Callback.STOP)
+_RUN = int(Verb.RUN)
 
 
 @kernel
@@ -162,48 +146,6 @@ def _wake(replay: int, segment: int, venue_row: int, local_row: int) -> bool:
 
 
 @kernel
-def _send_commands(replay: int, now: int) -> None:
-    """Hand the step's commands to the venue, stamped with the order-entry latency."""
-    run = replay_at(replay)
-    root = engine_at(run.engine_address)
-    for i in range(root.command_count):
-        # a venue that cannot take it answers so, and keeps it in its status, which ends the run
-        command_push(run.venue_address, root.commands_address + i * RECORD_SIZE, now)
-    root.command_count = 0
-
-
-@kernel
-def _fire_timers(replay: int, now: int) -> None:
-    run = replay_at(replay)
-    root = engine_at(run.engine_address)
-    context = context_at(root.context_address)
-    i = 0
-    while i < context.timer_count:
-        timer = timer_at(context.timers_address, i)
-        if timer.due > now:
-            i += 1
-            continue
-        event = event_at(run.timer_event_address)
-        event.ts_venue = timer.due
-        event.ts_recv = timer.due
-        event.kind = _TIMER
-        event.id = timer.id
-        event.word = timer.strategy
-        if timer.interval > 0:
-            timer.due += timer.interval
-            i += 1
-        else:
-            last = timer_at(context.timers_address, context.timer_count - 1)
-            timer.due = last.due
-            timer.interval = last.interval
-            timer.strategy = last.strategy
-            timer.id = last.id
-            context.timer_count -= 1
-        timer_event(run.engine_address, run.timer_event_address, now)
-    context.next_timer = earliest_timer(root.context_address)
-
-
-@kernel
 def run_rows(replay: int, budget: int) -> int:
     """Run until `budget` local rows are done, the output needs draining, or everything is over.
 
@@ -246,7 +188,7 @@ def run_rows(replay: int, budget: int) -> int:
         asleep = run.asleep != 0
         t_command = command_head_ts(venue)
         t_report = report_head_ts(venue)
-        t_timer = min(context.next_timer, run.next_sample, root.next_markout)
+        t_timer = next_due(replay)
         # an idle venue may lag where it must not sleep: its rows then run in tight batches
         level = not idle or (behind >= _LAG and not asleep)
         horizon = min(t_command, t_report, t_timer)
@@ -305,7 +247,7 @@ def run_rows(replay: int, budget: int) -> int:
             run.now = max(run.now, last_arrival)
             behind = 0 if asleep else behind + done - before
         if root.command_count > 0:
-            _send_commands(replay, run.now)
+            send_commands(replay, run.now)
         if done > before:
             if done >= budget:
                 state = BUDGET
@@ -329,15 +271,9 @@ def run_rows(replay: int, budget: int) -> int:
             # after the last row, timers and samples go on only while something of ours is still under way
             if t_local == INFINITE and t_command == INFINITE and t_report == INFINITE:
                 break
-            run.now = max(run.now, t_timer)
-            if root.next_markout <= t_timer:
-                take_markouts(engine, run.now)
-            elif context.next_timer <= t_timer:
-                _fire_timers(replay, run.now)
-            else:
-                _sample(replay, t_local)
+            do_due(replay, t_timer, t_local)
         if root.command_count > 0:
-            _send_commands(replay, run.now)
+            send_commands(replay, run.now)
     run.rows_done += done
     run.last_arrival = last_arrival
     run.venue_segment = venue_segment if venue_row != 0 else run.segment_count
@@ -346,17 +282,6 @@ def run_rows(replay: int, budget: int) -> int:
     run.local_row = _place(replay, local_segment, local_row) if local_row != 0 else 0
     run.pending_arrival = t_local if local_row != 0 else 0
     return state
-
-
-@kernel
-def _sample(replay: int, t_local: int) -> None:
-    run = replay_at(replay)
-    watch_breakers(run.engine_address, run.now)
-    take_sample(run.engine_address, run.next_sample)
-    run.next_sample += run.sample_interval
-    if t_local != INFINITE and t_local - run.next_sample > _LONG_GAP * run.sample_interval:
-        # a night or a halt: nothing moves, so nothing is sampled until just before it ends
-        run.next_sample += (t_local - run.next_sample) // run.sample_interval * run.sample_interval
 
 
 @kernel
@@ -369,15 +294,7 @@ def _arrival(replay: int, row: int, last: int) -> int:
 @kernel("i8(i8,i8,i8)")
 def run_replay(replay: int, verb: int, argument: int) -> int:
     """The replay loop and what goes with it (`Verb`); END, BUDGET or DRAIN of a run, else 0."""
-    engine = replay_at(replay).engine_address
-    if verb == _START:
-        start_or_stop(engine, _ON_START, argument)
-        _send_commands(replay, argument)
-    elif verb == _STOP:
-        start_or_stop(engine, _ON_STOP, argument)
-        engine_at(engine).command_count = 0
-    elif verb == _SAMPLE:
-        take_sample(engine, argument)
-    else:
+    if verb == _RUN:
         return run_rows(replay, argument)
+    around_run(replay, verb, argument)
     return 0
