@@ -33,7 +33,8 @@ _clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32
 
 
 @kernel
-def _now_ns(scratch: int) -> int:
+def now_ns(scratch: int) -> int:
+    """The monotonic clock, through sixteen bytes of scratch."""
     _clock_gettime(_MONOTONIC, scratch)
     return load_i64(scratch) * 1_000_000_000 + load_i64(scratch + 8)
 
@@ -84,9 +85,9 @@ def intents(risk: int, orders: int, tape: int, event: int, count: int, samples: 
         side = 1 if i & 1 else -1
         price = MID - side * (1 + i % 7)
         tape_at(tape).book_ts = now
-        started = _now_ns(scratch)
+        started = now_ns(scratch)
         order_id = _send(risk, orders, side, price, now)
-        store_i64(samples + 8 * i, _now_ns(scratch) - started)
+        store_i64(samples + 8 * i, now_ns(scratch) - started)
         if order_id < 0:
             refused += 1
         else:
@@ -102,8 +103,8 @@ def intents(risk: int, orders: int, tape: int, event: int, count: int, samples: 
 def clock_cost(samples: int, count: int, scratch: int) -> int:
     """What two readings of the clock in a row show: the part of each sample that is not ours."""
     for i in range(count):
-        started = _now_ns(scratch)
-        store_i64(samples + 8 * i, _now_ns(scratch) - started)
+        started = now_ns(scratch)
+        store_i64(samples + 8 * i, now_ns(scratch) - started)
     return count
 
 
