@@ -160,6 +160,13 @@ class CommandFlag(IntFlag):
     CLOSE_ALL = 4  # sent by the kill switch or a flatten: never refused for rate
 
 
+class ReportFlag(IntFlag):
+    """Flags of reports that are no fills."""
+
+    OF_REPLACE = 1  # CANCEL_REJECTED: what was refused is the replace, not the cancel
+    STATUS = 2  # ACCEPTED: the venue was asked and says that the order works
+
+
 class FillReason(IntEnum):
     """Why a simulated fill happened. Every fill carries one; live fills carry VENUE."""
 

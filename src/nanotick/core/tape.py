@@ -10,7 +10,9 @@ TAPE = np.dtype(
     [
         ("price", "<i8"),  # last trade, 0: none
         ("qty", "<i8"),
-        ("side", "<i8"),  # of its aggressor
+        ("side", "<i4"),  # of its aggressor
+        ("gap", "<i2"),  # state of the book after a gap in its feed (book.gap), 0: trusted
+        ("depth", "<i2"),  # 1: the feed tells more than best quotes
         ("ts", "<i8"),  # ns UTC, local
         ("volume", "<i8"),  # printable quantity so far
         ("trades", "<i8"),

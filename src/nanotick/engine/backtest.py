@@ -238,6 +238,7 @@ class Backtest:
                 by_instrument=counts,
             ),
             queue=self.venue.trace.astype(QUEUE_SAMPLE),
+            queue_lost=self.venue.trace_lost,
             config=dict(self.config),
             data=tuple(DataFile(r.name, len(r.events), r.digest) for r in self.recordings),
             code_hash=self.code_hash,

@@ -163,6 +163,8 @@ class RunOutput:
         Dtype `FINAL_POSITION`.
     queue : numpy.ndarray
         Dtype `QUEUE_SAMPLE`.
+    queue_lost : int
+        Ended orders that found it full.
     order_strategy : mapping
         Client order id to strategy number, for reports whose NEW command lies before `records` starts (a resumed run).
     check_names : mapping
@@ -189,6 +191,7 @@ class RunOutput:
     marks: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, MARK_SAMPLE))
     positions: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, FINAL_POSITION))
     queue: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, QUEUE_SAMPLE))
+    queue_lost: int = 0
     order_strategy: Mapping[int, int] = field(default_factory=dict)
     check_names: Mapping[int, str] = field(default_factory=dict)
     check_units: Mapping[int, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from nanotick.book.apply import apply_event
 from nanotick.book.depth import best_price
+from nanotick.book.gap import gap_after
 from nanotick.book.order_by_order import order_find as book_order_find
 from nanotick.book.order_by_order import order_price as book_order_price
 from nanotick.book.order_by_order import order_side as book_order_side
@@ -46,7 +47,8 @@ from nanotick.risk.records import guard_at
 from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at
 
 _EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
-_STATUS, _MARK = int(Kind.STATUS), int(Kind.MARK)
+_STATUS, _MARK, _GAP = int(Kind.STATUS), int(Kind.MARK), int(Kind.GAP)
+_QUOTE, _CLEAR = int(Kind.QUOTE), int(Kind.CLEAR)
 _FIRST_REPORT, _FIRST_RUN = 32, 64
 _TIMER, _CONTROL, _RISK = int(Kind.TIMER), int(Kind.CONTROL), int(Kind.RISK)
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
@@ -210,6 +212,10 @@ def market_event(engine: int, event_address: int, now: int) -> None:
         applied = apply_event(context.books_address, event_address)
         change |= applied
         tape.book_ts = now
+        if tape.gap != 0:
+            tape.gap = gap_after(tape.gap, event_address, tape.depth == 0)
+        if tape.depth == 0 and kind != _QUOTE and kind != _CLEAR:
+            tape.depth = 1
         if applied & (_UNKNOWN_ORDER | _REFUSED) != 0:
             if applied & _UNKNOWN_ORDER != 0:
                 root.unknown_orders += 1
@@ -237,6 +243,9 @@ def market_event(engine: int, event_address: int, now: int) -> None:
         _bar(engine, event_address, now)
     elif kind == _STATUS:
         instrument_at(context.instruments_address, instrument).status = event.word
+    elif kind == _GAP:
+        tape.gap = gap_after(tape.gap, event_address, tape.depth == 0)
+        tell(engine, _BOOK, instrument)
     elif kind == _MARK:
         portfolio_mark(context.portfolio_address, instrument, event.price)
     if event.flags & _LAST != 0 and change & (_BEST_CHANGED | _DEPTH_CHANGED) != 0:

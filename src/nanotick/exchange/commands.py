@@ -15,8 +15,10 @@ from nanotick.core.records import (
     Kind,
     OrderType,
     RejectReason,
+    ReportFlag,
     TimeInForce,
     command_at,
+    event_at,
 )
 from nanotick.core.value import trade_value
 from nanotick.exchange.depletion import best_available
@@ -49,6 +51,7 @@ _NEW, _CANCEL, _REPLACE, _CANCEL_ALL = (
 )
 _ACCEPTED, _REJECTED, _CANCELLED = int(Kind.ACCEPTED), int(Kind.REJECTED), int(Kind.CANCELLED)
 _REPLACED, _CANCEL_REJECTED = int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
+_OF_REPLACE = int(ReportFlag.OF_REPLACE)
 _USER = int(CancelReason.USER)
 _POST_ONLY, _REDUCE = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY)
 _LIMIT, _MARKET, _STOP, _STOP_LIMIT = (int(t) for t in OrderType)
@@ -211,13 +214,21 @@ def cancel_order(venue: int, command_address: int, now: int) -> None:
 
 
 @kernel
+def _refuse_replace(venue: int, command_address: int, now: int, instrument: int, side: int, fault: int) -> None:
+    command = command_at(command_address)
+    address = emit(venue, now, _CANCEL_REJECTED, command.id, instrument, side, command.price, command.qty, fault)
+    if address != 0:
+        event_at(address).flags = _OF_REPLACE
+
+
+@kernel
 def replace_order(venue: int, command_address: int, now: int) -> None:
     """REPLACE_ORDER arrives: `price` and total `qty` anew (and `stop_price` of a waiting stop)."""
     v = venue_at(venue)
     command = command_at(command_address)
     slot = own_find(venue, command.id)
     if slot == NO_SLOT:
-        emit(venue, now, _CANCEL_REJECTED, command.id, command.instrument, command.side, 0, 0, _UNKNOWN_ORDER)
+        _refuse_replace(venue, command_address, now, command.instrument, command.side, _UNKNOWN_ORDER)
         return
     order = own_at(own_address(venue, slot))
     instrument, side = order.instrument, order.side
@@ -244,7 +255,7 @@ def replace_order(venue: int, command_address: int, now: int) -> None:
             fault = _WOULD_CROSS
         price = passive
     if fault != 0:
-        emit(venue, now, _CANCEL_REJECTED, command.id, instrument, side, command.price, command.qty, fault)
+        _refuse_replace(venue, command_address, now, instrument, side, fault)
         return
     if command.qty <= filled:
         finish(venue, slot, now, _CANCELLED, _USER)

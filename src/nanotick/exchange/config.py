@@ -24,6 +24,7 @@ CROSS_NAMES = ("whole", "displayed")
 POST_ONLY_NAMES = ("reject", "slide")
 STOP_NAMES = ("trade", "quote")
 FEED_NAMES = ("recorded", "venue")
+GAP_NAMES = ("stop", "ignore")
 ROUND_NAMES = ("up", "nearest")
 Number = str | int | float | Decimal
 _T = TypeVar("_T")
@@ -194,6 +195,8 @@ class VenueConfig:
         `reject` a post-only order that would take, or `slide` it to the next price that does not.
     stop_trigger : str
         Stops follow `trade` prices or the opposite best `quote`.
+    gaps : str
+        `stop` matching at a gap in the recording until the book is told anew, or `ignore` gaps.
     session_close : str
         "HH:MM:SS" UTC at which DAY orders end; "": when the instrument's status says closed.
     entry_latency, response_latency : int, Latency or LatencyModel
@@ -222,6 +225,7 @@ class VenueConfig:
     depletion: bool = True
     post_only: str = "reject"
     stop_trigger: str = "trade"
+    gaps: str = "stop"
     session_close: str = ""
     entry_latency: int | Latency | LatencyModel = 0
     response_latency: int | Latency | LatencyModel = 0
@@ -240,6 +244,7 @@ class VenueConfig:
         check_name("cross_fills", self.cross_fills, CROSS_NAMES)
         check_name("post_only", self.post_only, POST_ONLY_NAMES)
         check_name("stop_trigger", self.stop_trigger, STOP_NAMES)
+        check_name("gaps", self.gaps, GAP_NAMES)
         check_name("feed_from", self.feed_from, FEED_NAMES)
         for name in ("entry_latency", "response_latency", "feed_latency"):
             value = getattr(self, name)

@@ -19,9 +19,11 @@ from nanotick.book import (
 )
 from nanotick.core.kernel import kernel
 from nanotick.core.records import Flag, Kind, TradingStatus, event_at
+from nanotick.exchange.busts import bust_fills
 from nanotick.exchange.depletion import refresh_level, refresh_side, shrink_level
 from nanotick.exchange.expiry import expire_day_orders
-from nanotick.exchange.records import BOOK_FULL, NEVER, market_at, profile_at, venue_at
+from nanotick.exchange.gaps import gap_row
+from nanotick.exchange.records import BOOK_FULL, HALT, IN_GAP, NEVER, market_at, profile_at, venue_at
 from nanotick.exchange.resting import (
     AT_PRICE_FIRST,
     AT_PRICE_MODEL,
@@ -43,6 +45,7 @@ from nanotick.exchange.working import market_of, side_index
 _ADD, _MODIFY, _DELETE = int(Kind.ADD), int(Kind.MODIFY), int(Kind.DELETE)
 _EXECUTE, _REPLACE, _LEVEL = int(Kind.EXECUTE), int(Kind.REPLACE), int(Kind.LEVEL)
 _CLEAR, _QUOTE, _TRADE, _STATUS = int(Kind.CLEAR), int(Kind.QUOTE), int(Kind.TRADE), int(Kind.STATUS)
+_GAP, _BREAK = int(Kind.GAP), int(Kind.BREAK)
 _AUCTION_FLAG, _HIDDEN, _SNAPSHOT = int(Flag.AUCTION), int(Flag.HIDDEN), int(Flag.SNAPSHOT)
 _TRADING, _CLOSED, _UNKNOWN = int(TradingStatus.TRADING), int(TradingStatus.CLOSED), int(TradingStatus.UNKNOWN)
 _CHANGED, _FULL = int(BookChange.DEPTH_CHANGED), int(BookChange.FULL)
@@ -245,7 +248,8 @@ def status_event(venue: int, market_address: int, event_address: int) -> None:
     market = market_at(market_address)
     now, instrument, status = event.ts_venue, event.instrument, event.word
     before = market.blocked
-    market.blocked = 0 if status == _TRADING or status == _UNKNOWN else 1
+    halted = 0 if status == _TRADING or status == _UNKNOWN else HALT
+    market.blocked = halted | (before & IN_GAP)
     market.closed = 1 if status == _CLOSED else 0
     if market.watch == 0:
         return
@@ -266,14 +270,18 @@ def unwatched_event(venue: int, event_address: int) -> None:
     event = event_at(event_address)
     kind = event.kind
     market_address = market_of(venue, event.instrument)
+    market = market_at(market_address)
     if kind == _LEVEL:
-        market = market_at(market_address)
         if market.by_level == 0:
             market.by_level = 1
     elif kind == _STATUS:
         status_event(venue, market_address, event_address)
+    elif kind == _BREAK:
+        bust_fills(venue, event_address)
     else:
         note_kind(market_address, kind, event.price)
+    if market.gap != 0 or kind == _GAP:
+        gap_row(venue, market_address, event_address)
 
 
 @kernel
@@ -292,11 +300,21 @@ def market_event(venue: int, event_address: int) -> None:
         if market.by_level == 0:
             market.by_level = 1
         level_event(venue, market_address, event_address)
+        if market.gap != 0:
+            gap_row(venue, market_address, event_address)
         return
     if kind == _STATUS:
         status_event(venue, market_address, event_address)
         return
+    if kind == _GAP:
+        gap_row(venue, market_address, event_address)
+        return
+    if kind == _BREAK:
+        bust_fills(venue, event_address)
+        return
     note_kind(market_address, kind, event.price)
+    if kind == _TRADE or kind == _EXECUTE:
+        venue_at(venue).trade_id = event.id if kind == _TRADE else event.word
     if kind == _TRADE:
         trade_event(venue, market_address, event_address)
     elif kind == _EXECUTE and event.flags & _HIDDEN:
@@ -307,3 +325,6 @@ def market_event(venue: int, event_address: int) -> None:
         quote_event(venue, market_address, event_address)
     elif kind == _CLEAR:
         clear_event(venue, market_address, event_address)
+    venue_at(venue).trade_id = 0
+    if market.gap != 0:
+        gap_row(venue, market_address, event_address)

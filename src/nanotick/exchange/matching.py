@@ -23,7 +23,17 @@ from nanotick.exchange.depletion import available_qty, deplete
 from nanotick.exchange.fees import fill_fee
 from nanotick.exchange.impact import impact_ticks
 from nanotick.exchange.queue import queue_joined
-from nanotick.exchange.records import NEVER, change_at, market_at, own_at, profile_at, venue_at
+from nanotick.exchange.records import (
+    BUST_MEMORY,
+    HALT,
+    NEVER,
+    change_at,
+    market_at,
+    own_at,
+    profile_at,
+    trade_fill_at,
+    venue_at,
+)
 from nanotick.exchange.reports import emit
 from nanotick.exchange.working import link_resting, market_of, own_address, qty_ahead, side_index, trace_end, unlink
 
@@ -77,6 +87,17 @@ def fill(venue: int, slot: int, now: int, price: int, qty: int, reason: int, mak
         report = event_at(address)
         report.seq = v.executions
         report.flags = reason | (MAKER if maker != 0 else 0)
+    if v.trade_id != 0:
+        given = trade_fill_at(v.trade_fills_address, v.trade_fills & (BUST_MEMORY - 1))
+        v.trade_fills += 1
+        given.trade = v.trade_id
+        given.id = order.id
+        given.seq = v.executions
+        given.price = price
+        given.qty = qty
+        given.fee = fee
+        given.instrument = order.instrument
+        given.side = order.side
     if order.leaves == 0:
         trace_end(venue, slot)
         unlink(venue, market_address, slot)
@@ -163,12 +184,11 @@ def fill_from_display(venue: int, slot: int, now: int) -> None:
 
 
 @kernel
-def rest(venue: int, slot: int) -> None:
-    """An order takes its place at the back of its level's queue."""
+def take_place(venue: int, market_address: int, slot: int) -> None:
+    """An order goes to the back of its level's queue: all that is displayed there is ahead of it."""
     v = venue_at(venue)
     own = own_address(venue, slot)
     order = own_at(own)
-    market_address = market_of(venue, order.instrument)
     market = market_at(market_address)
     shown = level_qty(v.book_address, order.instrument, order.side, order.price)
     v.arrival += 1
@@ -182,6 +202,14 @@ def rest(venue: int, slot: int) -> None:
         visible = order.side * (order.price - best) >= 0
     tell_level(venue, market_address, order.side, order.price)
     queue_joined(venue, profile_at(market.profile_address).queue_address, own, shown, visible)
+
+
+@kernel
+def rest(venue: int, slot: int) -> None:
+    """An order rests at the back of its level's queue."""
+    order = own_at(own_address(venue, slot))
+    market_address = market_of(venue, order.instrument)
+    take_place(venue, market_address, slot)
     if order.ahead_start == -2:
         order.ahead_start = qty_ahead(venue, slot)
     link_resting(venue, market_address, slot)
@@ -209,7 +237,8 @@ def work(venue: int, slot: int, now: int) -> None:
     at_once = not limited or order.tif == _IOC or order.tif == _FOK
     if market_at(market_address).blocked != 0:
         if at_once:
-            finish(venue, slot, now, _CANCELLED, _HALTED)
+            halted = market_at(market_address).blocked & HALT != 0
+            finish(venue, slot, now, _CANCELLED, _HALTED if halted else _NO_LIQUIDITY)
         else:
             rest(venue, slot)
         return

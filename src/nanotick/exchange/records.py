@@ -27,6 +27,8 @@ ORDER_SLOT_MASK = (1 << ORDER_SLOT_BITS) - 1
 NEVER = 1 << 62  # a time that does not come
 UNKNOWN_FRONT = float(1 << 61)  # the queue at our price is not visible: its length is taken when it is
 NO_SLOT = -1
+HALT, IN_GAP = 1, 2  # why a market is blocked
+BUST_MEMORY = 1 << 12  # fills by recorded trades that a BREAK can still undo; a power of two
 
 
 class VenueStatus(IntFlag):
@@ -93,6 +95,9 @@ VENUE = np.dtype(
         ("trace_lost", "<i8"),  # rows that found the trace full
         ("live", "<i8"),  # our orders resting or waiting
         ("depleted", "<i8"),  # levels remembered as taken from
+        ("trade_id", "<i8"),  # number of the recorded trade being worked, 0: none
+        ("trade_fills_address", "<i8"),  # TRADE_FILL, a ring
+        ("trade_fills", "<i8"),  # ever written
     ],
     align=True,
 )
@@ -105,8 +110,10 @@ MARKET = np.dtype(
         ("by_level", "<i4"),  # 1: LEVEL rows have come
         ("by_quote", "<i4"),  # 1: QUOTE rows have come
         ("executes", "<i4"),  # 1: EXECUTE rows have come, so TRADE rows are not the same executions again
-        ("blocked", "<i4"),  # 1: no matching (halt, pause, auction, closed)
+        ("blocked", "<i4"),  # not 0: no matching; bits HALT (halt, pause, auction, closed) and IN_GAP
         ("closed", "<i4"),  # 1: no orders are taken
+        ("gap", "<i4"),  # book.gap
+        ("pad", "<i4"),
         ("head", "<i4", (2,)),  # best own order + 1 of a side (0 buy, 1 sell)
         ("filter", "<i8", (2,)),  # bit a hashed price at which we rest
         ("best", "<i8", (2,)),  # rank of the best own order, -NEVER: none
@@ -168,7 +175,21 @@ PROFILE = np.dtype(
         ("depletion", "<i8"),
         ("post_only_slide", "<i8"),
         ("stop_on_quote", "<i8"),  # 1: stops follow the opposite best price, 0: trades
+        ("ignore_gaps", "<i8"),  # 1: a gap in the recording changes nothing
         ("session_close", "<i8"),  # ns after midnight UTC, -1: DAY orders end when the instrument closes
+    ],
+    align=True,
+)
+TRADE_FILL = np.dtype(
+    [
+        ("trade", "<i8"),  # number of the recorded trade, 0: undone
+        ("id", "<i8"),  # client order id
+        ("seq", "<i8"),  # execution
+        ("price", "<i8"),
+        ("qty", "<i8"),
+        ("fee", "<i8"),
+        ("instrument", "<u4"),
+        ("side", "<i4"),
     ],
     align=True,
 )
@@ -210,6 +231,7 @@ venue_at = record_at(VENUE, "Venue")
 market_at = record_at(MARKET, "Market")
 own_at = record_at(OWN_ORDER, "OwnOrder")
 profile_at = record_at(PROFILE, "VenueProfile")
+trade_fill_at = record_at(TRADE_FILL, "TradeFill")
 depletion_at = record_at(DEPLETION, "Depletion")
 change_at = record_at(MODEL_CHANGE, "ModelChange")
 trace_at = record_at(QUEUE_TRACE, "QueueTrace")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import copy_bytes, load_i64, store_i64
-from nanotick.core.records import EVENT, RECORD_SIZE, Kind, RejectReason, command_at, event_at
+from nanotick.core.records import EVENT, RECORD_SIZE, Kind, RejectReason, ReportFlag, command_at, event_at
 from nanotick.exchange.latency import feed_arrival, path_arrival, path_delay
 from nanotick.exchange.records import (
     BAD_INSTRUMENT,
@@ -27,6 +27,7 @@ assert EVENT.itemsize == RECORD_SIZE
 _NEW, _REJECTED, _CANCEL_REJECTED = int(Kind.NEW), int(Kind.REJECTED), int(Kind.CANCEL_REJECTED)
 _CANCEL_ALL = int(Kind.CANCEL_ALL)
 _OTHER = int(RejectReason.OTHER)
+_REPLACE, _OF_REPLACE = int(Kind.REPLACE_ORDER), int(ReportFlag.OF_REPLACE)
 
 
 # --- reports --------------------------------------------------------------------------------------------------------
@@ -139,6 +140,8 @@ def _refuse(venue: int, command_address: int, now: int, round_trip: int) -> None
         report.price = command.price
         report.qty = command.qty
         report.word = _OTHER
+        if command.kind == _REPLACE:
+            report.flags = _OF_REPLACE
 
 
 @kernel

@@ -108,6 +108,7 @@ class ReplayVenue:
             "depletions": arena.region(
                 f"{name}.depletions", records.DEPLETION, depletions + 1, self._field("depletion_used")
             ),
+            "trade_fills": arena.region(f"{name}.trade_fills", records.TRADE_FILL, records.BUST_MEMORY),
             "reports": arena.region(f"{name}.reports", EVENT, reports),
             "commands": arena.region(f"{name}.commands", COMMAND, commands),
             "command_times": arena.region(f"{name}.command_times", np.dtype("<i8"), commands),
@@ -161,6 +162,7 @@ class ReplayVenue:
         profile["depletion"] = config.depletion
         profile["post_only_slide"] = config.post_only == "slide"
         profile["stop_on_quote"] = config.stop_trigger == "quote"
+        profile["ignore_gaps"] = config.gaps == "ignore"
         profile["session_close"] = config.session_close_ns()
         profile["queue_address"] = self._lay_queue(config, f"{prefix}.queue")
         for path, what in ((PATH_ENTRY, "entry"), (PATH_RESPONSE, "response"), (PATH_FEED, "feed")):
@@ -307,6 +309,11 @@ class ReplayVenue:
     def trace(self) -> npt.NDArray[Any]:
         """Where in their queues our ended orders stood, dtype QUEUE_TRACE."""
         return self._trace.view[: int(self._root.view[0]["trace_count"])]
+
+    @property
+    def trace_lost(self) -> int:
+        """Ended orders that found the trace full."""
+        return int(self._root.view[0]["trace_lost"])
 
     @property
     def status(self) -> records.VenueStatus:

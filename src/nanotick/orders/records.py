@@ -21,6 +21,7 @@ from enum import IntEnum, IntFlag
 import numpy as np
 
 from nanotick.core.memory import record_at
+from nanotick.core.records import ReportFlag as ReportFlag
 
 SLOT_BITS = 20
 SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -67,13 +68,6 @@ class Seen(IntFlag):
     CANCELLED = 16
     EXPIRED = 32
     NO_INSTRUMENT = 64  # not by the venue: the intent named none of ours (its number in pending_qty) and is in no list
-
-
-class ReportFlag(IntFlag):
-    """Flags of reports that are no fills."""
-
-    OF_REPLACE = 1  # CANCEL_REJECTED: what was refused is the replace, not the cancel
-    STATUS = 2  # ACCEPTED: the venue was asked and says that the order works
 
 
 class OrderRequest(IntEnum):

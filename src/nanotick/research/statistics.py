@@ -285,6 +285,12 @@ def _notes(result: BacktestResult, total: Figures) -> tuple[str, ...]:
         notes.append(
             f"Marks are {interval / 1e9:g} s apart: mark-outs at shorter horizons are left out; sample more often."
         )
+    if result.output.queue_lost:
+        kept = len(result.output.queue)
+        notes.append(
+            f"Places in the queue are of the first {kept:,} orders that ended; {result.output.queue_lost:,} later "
+            "ones are not in them."
+        )
     if result.partial:
         notes.append("The run was stopped before the end of the data: figures cover what was run.")
     return tuple(notes)

@@ -36,8 +36,9 @@ def reference_price(risk: int, instrument: int) -> int:
 
 @kernel
 def book_age(risk: int, instrument: int, now: int) -> int:
-    """Nanoseconds since the last book event of the instrument; UNLIMITED when there was none."""
-    ts = tape_at(risk_at(risk).tape_address, instrument).book_ts
-    if ts == 0:
+    """Nanoseconds since the last book event of the instrument; UNLIMITED when there was none, or a gap since."""
+    tape = tape_at(risk_at(risk).tape_address, instrument)
+    ts = tape.book_ts
+    if ts == 0 or tape.gap != 0:
         return UNLIMITED
     return now - ts

@@ -182,7 +182,10 @@ def ask_qty(ctx: Any, instrument: int = -1) -> int:
 
 @context_method
 def has_book(ctx: Any, instrument: int = -1) -> bool:
-    """Whether both sides have a price and the book is neither crossed nor locked."""
+    """Whether both sides have a price, neither crossed nor locked, and the feed had no gap since the last full book."""
+    fields = context_fields(ctx)
+    if tape_at(fields.tape_address, which_instrument(ctx, instrument)).gap != 0:
+        return False
     bid, ask = best_bid(ctx, instrument), best_ask(ctx, instrument)
     return bid != EMPTY_BID and ask != EMPTY_ASK and bid < ask
 
