@@ -487,7 +487,8 @@ class Reference:
     def replace(self, ident, price, qty, stop, now):
         o = self.own.get(ident)
         if o is None or o.state == "gone":
-            self.cancel(ident, now)
+            kind, reason, replace = (int(n) for n in (Kind.CANCEL_REJECTED, RejectReason.UNKNOWN_ORDER, 1))
+            self.reports.append((kind, now, o.id if o else ident, 0, price, qty, reason, replace, 0))
             return
         limited = o.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
         waiting, asked = o.state == "waiting", price
@@ -507,7 +508,7 @@ class Reference:
                 fault = RejectReason.POST_ONLY_WOULD_CROSS
             price = passive
         if fault is not None:
-            self.say(now, Kind.CANCEL_REJECTED, o, asked, qty, fault)
+            self.say(now, Kind.CANCEL_REJECTED, o, asked, qty, fault, 1)
         elif qty <= filled:
             self.end(o, now, Kind.CANCELLED, CancelReason.USER)
         else:

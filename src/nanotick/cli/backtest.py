@@ -26,6 +26,9 @@ def backtest(
     start: Annotated[str, Parameter(name="--from")] = "",
     end: Annotated[str, Parameter(name="--to")] = "",
     cash: str = "",
+    currency: str = "",
+    rates: Annotated[tuple[str, ...], Parameter(name="--rate", negative="")] = (),
+    time_zone: str = "",
     sample_interval: float | None = None,
     seed: int | None = None,
     data_format: Annotated[str, Parameter(name=["--format", "-f"])] = "",
@@ -67,6 +70,12 @@ def backtest(
         Where to stop, ISO 8601 with a time zone.
     cash
         Starting cash of each strategy.
+    currency
+        Of the accounts, when instruments settle in several: USD by default.
+    rates
+        CURRENCY=NUMBER: account currency in one unit of another settlement currency; may be repeated.
+    time_zone
+        IANA name (America/New_York): whose midnight begins a trading day, and of hours in the report.
     sample_interval
         Seconds between samples of equity, positions and best prices.
     seed
@@ -100,7 +109,8 @@ def backtest(
             "no data: name at least one file. `nanotick data synthetic -o day.nt` makes a day, "
             "`nanotick data convert SOURCE -o day.nt` converts a recording"
         )
-    chosen = rc.with_settings(chosen, settings)
+    chosen = rc.with_rates(rc.with_settings(chosen, settings), rates)
+    chosen = replace(chosen, currency=currency or chosen.currency, time_zone=time_zone or chosen.time_zone)
     with RunProgress("backtest", quiet or str(json_path) == "-") as progress:
         progress.waiting(cold_sentence())
         result = run_backtest(
@@ -109,6 +119,9 @@ def backtest(
             venue=rc.build_venue(chosen),
             limits=rc.build_limits(chosen.limits),
             cash=chosen.cash,
+            currency=chosen.currency,
+            rates=chosen.rates,
+            time_zone=chosen.time_zone,
             symbols=chosen.symbols,
             start=chosen.start or None,
             end=chosen.end or None,

@@ -71,6 +71,8 @@ class Backtest:
         In order of time.
     sample_interval_ns : int
         Account and mark samples; 0: none.
+    currency, rates, time_zone
+        See `LocalSide`.
     start_ts : int
         Rows that arrive earlier build the book, but no strategy hears of them; 0: from the first row.
     """
@@ -86,6 +88,9 @@ class Backtest:
     seed: int = 1
     config: Mapping[str, Any] = field(default_factory=dict)
     code_hash: str = ""
+    currency: str = ""
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         started = time.perf_counter()
@@ -93,7 +98,10 @@ class Backtest:
             if recording.events.dtype != EVENT or not recording.events.flags.c_contiguous:
                 raise TypeError(f"{recording.name}: expected a contiguous array of EVENT records")
         self.arena = Arena(self.capacity.arena_bytes)
-        self.local = LocalSide(self.arena, self.instruments, self.setups, self.limits, self.capacity, self.seed)
+        self.local = LocalSide(
+            self.arena, self.instruments, self.setups, self.limits, self.capacity, self.seed,
+            self.currency, self.rates, self.time_zone,
+        )  # fmt: skip
         self.venue = ReplayVenue(
             self.arena,
             self.instruments,
@@ -238,6 +246,9 @@ class Backtest:
                 by_instrument=counts,
             ),
             queue=self.venue.trace.astype(QUEUE_SAMPLE),
+            currency=self.local.portfolio.currency,
+            rates={name: str(rate) for name, rate in self.rates.items()},
+            time_zone=self.time_zone,
             queue_lost=self.venue.trace_lost,
             config=dict(self.config),
             data=tuple(DataFile(r.name, len(r.events), r.digest) for r in self.recordings),

@@ -6,7 +6,7 @@ takes its commands; it never touches the market itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,15 @@ class Capacity:
 class LocalSide:
     """The state of the step.
 
+    Attributes
+    ----------
+    currency : str
+        Of accounts; by default the one that all instruments settle in, else USD.
+    rates : mapping of str to decimal
+        Units of it in one unit of each other settlement currency; constant over the run.
+    time_zone : str
+        IANA name: whose midnight begins a trading day.
+
     Raises
     ------
     ValueError
@@ -96,6 +105,9 @@ class LocalSide:
     limits: RiskLimits
     capacity: Capacity = field(default_factory=Capacity)
     seed: int = 1
+    currency: str = ""
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.setups) <= MAX_STRATEGIES:
@@ -111,8 +123,11 @@ class LocalSide:
         )
         self.orders = OrderTable(arena, strategies, table, capacity=capacity.orders)
         # an account is kept in what its instruments settle in, when that is one currency
-        currency = table.currencies[0] if len(table.currencies) == 1 else "USD"
-        self.portfolio = Portfolio(arena, strategies, table, [s.cash for s in self.setups], currency=currency)
+        currency = self.currency or (table.currencies[0] if len(table.currencies) == 1 else "USD")
+        cash = [s.cash for s in self.setups]
+        self.portfolio = Portfolio(
+            arena, strategies, table, cash, currency=currency, rates=self.rates, time_zone=self.time_zone
+        )
         self.risk = RiskStage(arena, strategies, table, self.limits, [s.limits or self.limits for s in self.setups])
         self._lay_context(strategies, count)
         self.risk.connect(self.orders, self.portfolio, self.books.address, self.tape_region.address)

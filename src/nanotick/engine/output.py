@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import EVENT
+from nanotick.core.zone import local_offsets
 
 ACCOUNT = 0xFFFF_FFFF  # instrument of a SAMPLE that speaks of a whole account
 MICRO = 1_000_000  # account figures are integers of 1e-6 currency units
@@ -181,7 +182,13 @@ class RunOutput:
         Stopped before the end of the data.
     sample_interval_ns : int
     session_offset_ns : int
-        Of the market's local time from UTC, for hours in reports.
+        Of the market's local time from UTC, for hours in reports, where no time zone says it.
+    time_zone : str
+        IANA name of the market's local time.
+    currency : str
+        Of the accounts; empty: the one all instruments settle in.
+    rates : mapping of str to str
+        Units of it in one unit of another settlement currency.
     """
 
     records: npt.NDArray[Any]
@@ -203,6 +210,18 @@ class RunOutput:
     partial: bool = False
     sample_interval_ns: int = 1_000_000_000
     session_offset_ns: int = 0
+    time_zone: str = "UTC"
+    currency: str = ""
+    rates: Mapping[str, str] = field(default_factory=dict)
+
+    def local_offset(self, ts: Any) -> npt.NDArray[np.int64]:
+        """The market's local time less UTC at moments (ns UTC), ns."""
+        return local_offsets(self.time_zone, ts) + self.session_offset_ns
+
+    def rate(self, instrument: int) -> float:
+        """Account currency in one unit of what an instrument settles in; 1 where no rate was given."""
+        settled = self.instruments[instrument].currency
+        return float(self.rates[settled]) if settled in self.rates and settled != self.currency else 1.0
 
     def __post_init__(self) -> None:
         for name, dtype in (

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from nanotick.core.fixed import to_scaled
+from nanotick.core.zone import zone_rows
 from nanotick.exchange.fees import MAX_DAYS, MAX_TIERS, FeeModel
 from nanotick.exchange.impact import IMPACT_NAMES, ImpactModel
 from nanotick.exchange.latency import LATENCY_NAMES, LatencyModel
@@ -198,7 +199,9 @@ class VenueConfig:
     gaps : str
         `stop` matching at a gap in the recording until the book is told anew, or `ignore` gaps.
     session_close : str
-        "HH:MM:SS" UTC at which DAY orders end; "": when the instrument's status says closed.
+        "HH:MM:SS" at which DAY orders end; "": when the instrument's status says closed.
+    time_zone : str
+        IANA name of the clock that `session_close` is read from, daylight saving included.
     entry_latency, response_latency : int, Latency or LatencyModel
         Integers are constant ns.
     feed_latency : int, Latency or LatencyModel, optional
@@ -227,6 +230,7 @@ class VenueConfig:
     stop_trigger: str = "trade"
     gaps: str = "stop"
     session_close: str = ""
+    time_zone: str = "UTC"
     entry_latency: int | Latency | LatencyModel = 0
     response_latency: int | Latency | LatencyModel = 0
     feed_latency: int | Latency | LatencyModel | None = None
@@ -261,9 +265,13 @@ class VenueConfig:
         elif not isinstance(self.impact, Impact | ImpactModel):
             raise ConfigError(f"impact: expected a name, Impact or an ImpactModel, found {self.impact!r}")
         self.session_close_ns()
+        try:
+            zone_rows(self.time_zone)
+        except ValueError as error:
+            raise ConfigError(f"time_zone: {error}") from None
 
     def session_close_ns(self) -> int:
-        """Session close in ns after midnight UTC, -1 for none."""
+        """Session close in ns after midnight, -1 for none."""
         if not self.session_close:
             return -1
         parts = self.session_close.split(":")
@@ -271,7 +279,7 @@ class VenueConfig:
             hour, minute, second = (int(p) for p in [*parts, "0"][:3])
             if hour < 24 and minute < 60 and second < 60:
                 return ((hour * 60 + minute) * 60 + second) * 1_000_000_000
-        raise ConfigError(f"session_close: expected HH:MM or HH:MM:SS in UTC, found {self.session_close!r}")
+        raise ConfigError(f"session_close: expected HH:MM or HH:MM:SS, found {self.session_close!r}")
 
 
 def _build(cls: type[_T], values: Mapping[str, Any], where: str) -> _T:

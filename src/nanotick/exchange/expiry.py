@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nanotick.core.kernel import kernel
 from nanotick.core.records import CancelReason, Kind, TimeInForce, command_at
+from nanotick.core.zone import next_local_time
 from nanotick.exchange.matching import finish
 from nanotick.exchange.records import NEVER, market_at, own_at, profile_at, venue_at
 from nanotick.exchange.working import market_of
@@ -11,7 +12,6 @@ from nanotick.exchange.working import market_of
 _EXPIRED = int(Kind.EXPIRED)
 _DAY, _GTD = int(TimeInForce.DAY), int(TimeInForce.GTD)
 _DAY_END, _GTD_EXPIRED = int(CancelReason.DAY_END), int(CancelReason.GTD_EXPIRED)
-DAY_NS = 86_400_000_000_000
 SECOND_NS = 1_000_000_000
 
 
@@ -21,10 +21,9 @@ def expiry_of(profile_address: int, command_address: int, now: int) -> int:
     command = command_at(command_address)
     if command.tif == _GTD:
         return command.expire_s * SECOND_NS
-    close = profile_at(profile_address).session_close
-    if command.tif == _DAY and close >= 0:
-        today = now // DAY_NS * DAY_NS + close
-        return today if now < today else today + DAY_NS
+    profile = profile_at(profile_address)
+    if command.tif == _DAY and profile.session_close >= 0:
+        return next_local_time(profile.zone_address, now, profile.session_close)
     return NEVER
 
 

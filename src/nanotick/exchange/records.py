@@ -176,7 +176,8 @@ PROFILE = np.dtype(
         ("post_only_slide", "<i8"),
         ("stop_on_quote", "<i8"),  # 1: stops follow the opposite best price, 0: trades
         ("ignore_gaps", "<i8"),  # 1: a gap in the recording changes nothing
-        ("session_close", "<i8"),  # ns after midnight UTC, -1: DAY orders end when the instrument closes
+        ("zone_address", "<i8"),  # ZONE rows of the session's clock, 0: UTC
+        ("session_close", "<i8"),  # ns after midnight, -1: DAY orders end when the instrument closes
     ],
     align=True,
 )

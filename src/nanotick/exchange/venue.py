@@ -13,6 +13,7 @@ from nanotick.book import BookStore
 from nanotick.core.arena import Arena, Region
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import COMMAND, EVENT, RECORD_SIZE
+from nanotick.core.zone import lay_zone
 from nanotick.exchange import records
 from nanotick.exchange.config import CROSS_NAMES, ConfigError, Fees, Impact, Latency, VenueConfig, check_name, scaled
 from nanotick.exchange.custom import VenueModel, compile_model
@@ -163,6 +164,7 @@ class ReplayVenue:
         profile["post_only_slide"] = config.post_only == "slide"
         profile["stop_on_quote"] = config.stop_trigger == "quote"
         profile["ignore_gaps"] = config.gaps == "ignore"
+        profile["zone_address"] = lay_zone(self._arena, config.time_zone, f"{prefix}.zone")
         profile["session_close"] = config.session_close_ns()
         profile["queue_address"] = self._lay_queue(config, f"{prefix}.queue")
         for path, what in ((PATH_ENTRY, "entry"), (PATH_RESPONSE, "response"), (PATH_FEED, "feed")):

@@ -13,11 +13,11 @@ from nanotick.core.instruments import INSTRUMENT, Contract, instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import load_i32
 from nanotick.core.value import OVERFLOW, add_saturating, scale, trade_value
+from nanotick.core.zone import local_day
 from nanotick.portfolio.records import account_at, holding_at, portfolio_at, position_at
 
 _INVERSE = int(Contract.INVERSE)
 _INSTRUMENT_SIZE = INSTRUMENT.itemsize
-_DAY_NS = 86_400_000_000_000
 
 
 @kernel
@@ -149,7 +149,7 @@ def day_roll(portfolio: int, ts: int) -> bool:
     The first call only notes the day.
     """
     root = portfolio_at(portfolio)
-    day = (ts - root.day_offset_ns) // _DAY_NS
+    day = local_day(root.zone_address, ts, root.day_offset_ns)
     if day == root.day:
         return False
     first = root.day < 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
+from nanotick.core.zone import lay_zone
 from nanotick.portfolio.records import ACCOUNT, HOLDING, LOT, PORTFOLIO, POSITION, CostMethod
 
 MICRO = 1_000_000
@@ -35,7 +36,9 @@ class Portfolio:
     lots : int
         Opening fills that can be told apart at once (FIFO); more are merged with the youngest of their position.
     day_offset_ns : int
-        When a trading day begins, ns after midnight UTC.
+        When a trading day begins, ns after midnight.
+    time_zone : str
+        IANA name of the clock that says so.
     name : str
         Prefix of the regions.
 
@@ -63,6 +66,7 @@ class Portfolio:
         rates: Mapping[str, str | int | Decimal] | None = None,
         lots: int = 1 << 20,
         day_offset_ns: int = 0,
+        time_zone: str = "UTC",
         name: str = "portfolio",
     ) -> None:
         if strategies < 1 or len(cash) != strategies:
@@ -97,6 +101,7 @@ class Portfolio:
         root["method"] = self.method
         root["lot_capacity"], root["lots_used"] = lots if fifo else 0, 1
         root["day_offset_ns"], root["day"] = day_offset_ns, -1
+        root["zone_address"] = lay_zone(arena, time_zone, f"{name}.zone")
         for holding, item in zip(self.holdings.view, instruments, strict=False):
             where = f"{item.symbol}@{item.venue}"
             ratio = _rate(item.currency, currency, rates or {}, where) * MICRO / 10**item.value_decimals
@@ -113,10 +118,14 @@ def _rate(currency: str, account: str, rates: Mapping[str, str | int | Decimal],
         return Fraction(1)
     if currency not in rates:
         raise ValueError(
-            f"portfolio: {where} settles in {currency} and the account is in {account}: give the rate of {currency} "
-            f"(found rates of {', '.join(sorted(rates)) or 'no currency'})"
+            f"portfolio: {where} settles in {currency} and the account is in {account}: give the rate of "
+            f"{currency}/{account}, rates={{'{currency}': ...}} in Python, `rates: {{{currency}: ...}}` in YAML or "
+            f"--rate {currency}=... (found rates of {', '.join(sorted(rates)) or 'no currency'})"
         )
-    rate = Fraction(Decimal(rates[currency]))
+    try:
+        rate = Fraction(Decimal(str(rates[currency])))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise ValueError(f"portfolio: expected a decimal rate of {currency}, found {rates[currency]!r}") from None
     if rate <= 0:
         raise ValueError(f"portfolio: expected a positive rate of {currency}, found {rates[currency]}")
     return rate

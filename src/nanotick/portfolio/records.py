@@ -116,8 +116,9 @@ PORTFOLIO = np.dtype(
         ("lot_capacity", "<i8"),
         ("lots_used", "<i8"),  # ever used, index 0 included
         ("lot_free", "<i8"),
-        ("day_offset_ns", "<i8"),  # when a trading day begins, after midnight UTC
-        ("day", "<i8"),  # days since 1970, -1 before the first event
+        ("day_offset_ns", "<i8"),  # when a trading day begins, after midnight
+        ("day", "<i8"),  # local days since 1970, -1 before the first event
+        ("zone_address", "<i8"),  # ZONE rows of the clock that days go by, 0: UTC
         ("broken", "<i8"),  # times money did not fit 63 bits or did not add up: the accounts cannot be trusted
     ],
     align=True,

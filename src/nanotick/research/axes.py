@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,12 +45,12 @@ class TimeAxis:
     ----------
     ts : numpy.ndarray
         ns UTC of everything that may be drawn; gaps longer than an hour are cut out.
-    offset_ns : int
-        Local time minus UTC, for labels.
+    offset_ns : int or callable
+        Local time minus UTC, for labels; of a moment when it is a function.
     """
 
-    def __init__(self, ts: npt.NDArray[np.int64], offset_ns: int = 0) -> None:
-        self.offset_ns = offset_ns
+    def __init__(self, ts: npt.NDArray[np.int64], offset_ns: int | Callable[[int], int] = 0) -> None:
+        self._offset_ns = offset_ns
         ts = np.unique(np.asarray(ts, np.int64))
         if not len(ts):
             ts = np.array([0, 1], np.int64)
@@ -81,11 +81,16 @@ class TimeAxis:
         seconds = (end - start) / 1e9
         step = next((s for s in _TIME_STEPS_S if seconds / s <= wanted), 86_400)
         form = "%H:%M:%S" if step < 60 else "%H:%M" if seconds <= 172_800 else "%d %b"
-        first = -(-(start + self.offset_ns) // (step * 10**9)) * step * 10**9 - self.offset_ns
+        offset = self.offset(start)
+        first = -(-(start + offset) // (step * 10**9)) * step * 10**9 - offset
         return [(float(self.place(ts)), self._label(ts, form)) for ts in range(first, end + 1, step * 10**9)]
 
+    def offset(self, ts: int) -> int:
+        """Local time minus UTC at a moment, ns."""
+        return self._offset_ns if isinstance(self._offset_ns, int) else self._offset_ns(ts)
+
     def _label(self, ts: int, form: str) -> str:
-        return datetime.fromtimestamp((ts + self.offset_ns) / 1e9, UTC).strftime(form)
+        return datetime.fromtimestamp((ts + self.offset(ts)) / 1e9, UTC).strftime(form)
 
 
 def envelope(places: Floats, values: Floats, pixels: int) -> tuple[Floats, Floats]:

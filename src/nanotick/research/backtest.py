@@ -39,6 +39,9 @@ def backtest(
     venue: VenueConfig | None = None,
     limits: RiskLimits | None = None,
     cash: str | int | Decimal = "50000",
+    currency: str = "",
+    rates: Mapping[str, str | int | Decimal] | None = None,
+    time_zone: str = "",
     symbols: Iterable[str] = (),
     start: str | datetime | int | None = None,
     end: str | datetime | int | None = None,
@@ -64,6 +67,14 @@ def backtest(
         For every strategy whose setup brings none of its own.
     cash : decimal
         Starting cash of each strategy, account currency.
+    currency : str
+        Of the accounts. By default what all instruments settle in; USD when that is several.
+    rates : mapping of str to decimal
+        Account currency in one unit of another settlement currency, for example {"USDT": "0.9998", "BTC": 60000};
+        constant over the run. A rate that is missing is an error.
+    time_zone : str
+        IANA name, for example "America/New_York": whose midnight begins a trading day (daily loss, days of statistics),
+        and of hours in reports. By default the venue's.
     symbols : iterable of str
         Trade and replay only these.
     start, end : ISO 8601 text, datetime or ns UTC, optional
@@ -184,6 +195,9 @@ def prepare(
         seed=seed,
         config=config or {},
         code_hash=_code_hash(setups),
+        currency=currency,
+        rates=rates or {},
+        time_zone=time_zone or (venue or VenueConfig()).time_zone,
     )
 
 

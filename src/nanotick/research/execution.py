@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nanotick.core.instruments import Instrument
-from nanotick.research.marks import worth
 
 if TYPE_CHECKING:
     from nanotick.research.results import BacktestResult
@@ -83,7 +82,9 @@ def mark_outs(result: BacktestResult, fills: Any, horizons: Sequence[int] = HORI
             weight += float(qty.sum())
             ticks += float((move * qty).sum()) / item.price(item.tick_size)
             bps += float((move / rows["price"] * qty).sum()) * 1e4
-            amount += float((rows["side"] * rows["qty"] * (worth(item, later) - worth(item, rows["price"]))).sum())
+            amount += float(
+                (rows["side"] * rows["qty"] * (result.worth(number, later) - result.worth(number, rows["price"]))).sum()
+            )
         outs.append(
             MarkOut(
                 horizon,
@@ -124,15 +125,15 @@ def attribution(result: BacktestResult, fills: Any, gross: float, horizon_ns: in
     fill without a mid counts in `inventory`, one without a mid at the horizon uses the last there is.
     """
     spread = adverse = 0.0
-    for number, item, rows in _per_instrument(result, fills):
+    for number, _, rows in _per_instrument(result, fills):
         before = result.marks.mid_at(number, rows["ts_recv"])
         later = result.marks.mid_at(number, rows["ts_recv"] + horizon_ns)
         later = np.where(np.isnan(later), result.marks.last_mid(number), later)
         seen = ~np.isnan(before) & ~np.isnan(later)
         rows, before, later = rows[seen], before[seen], later[seen]
         signed = rows["side"] * rows["qty"]
-        spread += float((signed * (worth(item, before) - worth(item, rows["price"]))).sum())
-        adverse += float((signed * (worth(item, later) - worth(item, before))).sum())
+        spread += float((signed * (result.worth(number, before) - result.worth(number, rows["price"]))).sum())
+        adverse += float((signed * (result.worth(number, later) - result.worth(number, before))).sum())
     return Attribution(spread, adverse, gross - spread - adverse, horizon_ns)
 
 
@@ -172,11 +173,11 @@ def implementation_shortfall(result: BacktestResult, orders: Any) -> Shortfall:
         seen = ~np.isnan(decided)
         rows, decided = rows[seen], decided[seen]
         counted += len(rows)
-        at_decision = worth(item, decided)
+        at_decision = result.worth(number, decided)
         traded = rows["filled"] > 0
         average = np.where(traded, rows["average_price"] * 10.0**item.price_decimals, decided)
-        execution += float((rows["side"] * rows["filled"] * (worth(item, average) - at_decision)).sum())
-        unit = 10.0**item.value_decimals
+        execution += float((rows["side"] * rows["filled"] * (result.worth(number, average) - at_decision)).sum())
+        unit = result.unit(number)
         fees += float(rows["fee"].sum()) / unit
         filled_value += float(rows["value"].sum()) / unit
         ended = rows["ts_end"] > 0
@@ -185,7 +186,7 @@ def implementation_shortfall(result: BacktestResult, orders: Any) -> Shortfall:
         )
         end_mid = np.where(np.isnan(end_mid), result.marks.last_mid(number), end_mid)
         left = np.maximum(rows["qty"] - rows["filled"], 0)
-        opportunity += float((rows["side"] * left * (worth(item, end_mid) - at_decision)).sum())
+        opportunity += float((rows["side"] * left * (result.worth(number, end_mid) - at_decision)).sum())
     bps = (execution + fees) / filled_value * 1e4 if filled_value else math.nan
     return Shortfall(execution, fees, opportunity, bps, counted)
 

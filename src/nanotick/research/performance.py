@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,7 @@ class Increments:
     ts: npt.NDArray[np.int64]
 
 
-def increments(ts: npt.NDArray[np.int64], equity: Floats, step_ns: int, offset_ns: int = 0) -> Increments:
+def increments(ts: npt.NDArray[np.int64], equity: Floats, step_ns: int, offset_ns: Any = 0) -> Increments:
     """Sample a curve on an even grid within each day, and say how many steps make a year.
 
     A market with data for 20 hours a day or more counts 365 days of 24 hours a year, any other 252 days of as many
@@ -58,8 +59,8 @@ def increments(ts: npt.NDArray[np.int64], equity: Floats, step_ns: int, offset_n
     equity : numpy.ndarray
         Currency.
     step_ns : int
-    offset_ns : int
-        Local time minus UTC, which decides what a day is.
+    offset_ns : int or numpy.ndarray
+        Local time minus UTC, which decides what a day is; one number, or one a moment.
     """
     if len(ts) < 2:
         return Increments(np.empty(0), 0.0, min(len(ts), 1), 0.0, np.empty(0, np.int64))

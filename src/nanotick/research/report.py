@@ -33,11 +33,11 @@ def build_report(result: BacktestResult, title: str | None = None) -> str:
     heading = heading[:1].upper() + heading[1:]
     symbols = [i.symbol for i in result.instruments]
     shown = ", ".join(symbols[:8]) + (f" and {len(symbols) - 8} more" if len(symbols) > 8 else "")
-    counters, offset = result.output.counters, result.output.session_offset_ns
+    counters, zone = result.output.counters, data.zone_words
     period = ""
     if counters.first_ts:
-        period = f"{words.moment(counters.first_ts, offset)} to {words.moment(counters.last_ts, offset)}"
-        period += "" if offset else " UTC"
+        first, last = (words.moment(ts, data.local_offset(ts)) for ts in (counters.first_ts, counters.last_ts))
+        period = f"{first} to {last}{zone}"
     about = " · ".join(part for part in (shown, period, f"{counters.events:,} events") if part)
     badge = "partial: stopped before the end of the data" if result.partial else ""
     parts = [

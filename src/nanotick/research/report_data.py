@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,9 @@ class ReportData:
         self.result = result
         self.statistics: Statistics = result.statistics
         self.currency = self.statistics.currency
-        self.offset_ns = result.output.session_offset_ns
+        self.local_offset: Callable[[int], int] = lambda ts: int(result.output.local_offset(np.array([ts]))[0])
+        zone, fixed = result.output.time_zone, result.output.session_offset_ns
+        self.zone_words = "" if zone == "UTC" and fixed else f" {zone.replace('_', ' ')}"
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
@@ -59,7 +62,7 @@ class ReportData:
         if not len(times):
             counters = self.result.output.counters
             times = np.array([counters.first_ts, max(counters.last_ts, counters.first_ts + 1)])
-        return TimeAxis(times, self.offset_ns)
+        return TimeAxis(times, self.local_offset)
 
     def equity_lines(self) -> list[Line]:
         """Profit over time: each group of strategies, and all together when there are several."""

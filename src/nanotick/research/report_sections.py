@@ -143,7 +143,7 @@ def attribution(data: ReportData) -> str:
     items = [(f"{hour:02d}h", net) for hour, net in sorted(hours.items())]
     by_hour = section(
         "By hour", figure(lambda w: charts.columns(w, 190, items, "Net profit by hour", words.compact), HALF),
-        "Net profit made in each hour of the day" + ("." if data.offset_ns else ", UTC."),
+        "Net profit made in each hour of the day" + (f",{data.zone_words}." if data.zone_words else "."),
     )  # fmt: skip
     return f'<div class="two">{cause}{source}</div><div class="two">{by_hour}{mark_outs(data)}</div>'
 

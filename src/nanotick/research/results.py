@@ -184,6 +184,14 @@ class BacktestResult:
         known = {**self.output.order_strategy, **known}
         return np.array([known.get(i, -1) for i in ids.tolist()], np.int64)
 
+    def unit(self, instrument: int) -> float:
+        """Value units of an instrument in one unit of the account's currency."""
+        return 10.0 ** self.instruments[instrument].value_decimals / self.output.rate(instrument)
+
+    def worth(self, instrument: int, price: Any) -> Any:
+        """What one quantity unit is worth at a price (price units), in the account's currency."""
+        return worth(self.instruments[instrument], price) * self.output.rate(instrument)
+
     @cached_property
     def fills(self) -> Table:
         """Every fill, in journal order, with the position after it and the profit it realised."""
@@ -205,7 +213,7 @@ class BacktestResult:
             fills["price_float"][mine] = fills["price"][mine] / 10.0**item.price_decimals
             fills["qty_float"][mine] = fills["qty"][mine] / 10.0**item.qty_decimals
             for name in ("value", "fee", "realised"):
-                fills[f"{name}_float"][mine] = fills[name][mine] / 10.0**item.value_decimals
+                fills[f"{name}_float"][mine] = fills[name][mine] / self.unit(number)
         return Table(fills, {**self._names, "reason": _words(FillReason)})
 
     def _account(self, fills: Any) -> None:
@@ -281,14 +289,14 @@ class BacktestResult:
             direction = -1 if item.contract else 1
             signed = (np.asarray(fills["side"], np.int64) * np.asarray(fills["qty"])).sum()
             cash = -direction * sum(s * v for s, v in zip(fills["side"].tolist(), fills["value"].tolist(), strict=True))
-            mark, unit = self.marks.last_mid(number), 10.0**item.value_decimals
+            mark, unit = self.marks.last_mid(number), self.unit(number)
             row["strategy"], row["instrument"], row["qty"] = strategy, number, signed
             row["cash"], row["fees"] = cash, sum(fills["fee"].tolist())
             row["realised"] = sum(fills["realised"].tolist())
             row["mark"] = mark / 10.0**item.price_decimals
-            held = float(signed * worth(item, mark)) if signed else 0.0
+            held = float(signed * self.worth(number, mark)) if signed else 0.0
             if signed and np.isnan(held):  # never quoted: worth what was paid
-                held = float(signed * worth(item, float(fills["price"][-1])))
+                held = float(signed * self.worth(number, float(fills["price"][-1])))
             row["gross"] = cash / unit + held
             row["net"] = row["gross"] - row["fees"] / unit
             row["average_price"] = self._average_price(item, int(signed), cash - int(row["realised"]))
@@ -332,7 +340,7 @@ class BacktestResult:
         times = np.asarray(times, np.int64)
         if not len(fills):
             return np.zeros(len(times))
-        unit, direction = 10.0**item.value_decimals, -1 if item.contract else 1
+        unit, direction = self.unit(instrument), -1 if item.contract else 1
         flows = -direction * np.asarray(fills["side"], np.int64) * np.asarray(fills["value"])
         if net:
             flows = flows - np.asarray(fills["fee"])
@@ -346,7 +354,7 @@ class BacktestResult:
             mid = np.full(len(times), np.nan)
         paid = np.concatenate([[0], np.asarray(fills["price"])])[place]
         mid = np.where(np.isnan(mid), paid, mid)
-        marked = np.where(held != 0, held * worth(item, np.where(held != 0, mid, 1)), 0.0)
+        marked = np.where(held != 0, held * self.worth(instrument, np.where(held != 0, mid, 1)), 0.0)
         return np.asarray(cash + marked, np.float64)
 
     @cached_property
@@ -380,12 +388,11 @@ class BacktestResult:
         curve["ts"], curve["cash"] = times, cash
         profit = np.zeros(len(times))
         for number in mine:
-            item = self.instruments[number]
             profit += self.profit(strategy, number, times)
             place = np.searchsorted(self.marks.times(number), times, "right") - 1
             _, held = self.inventory(strategy, number)
             if len(held):
-                value = np.abs(held * worth(item, self.marks.mids(number)))[np.maximum(place, 0)]
+                value = np.abs(held * self.worth(number, self.marks.mids(number)))[np.maximum(place, 0)]
                 curve["exposure"] += np.rint(np.nan_to_num(value) * MICRO).astype(np.int64)
         curve["equity"] = cash + np.rint(profit * MICRO).astype(np.int64)
         return curve

@@ -3,6 +3,9 @@
     data: [monday.nt, tuesday.nt]
     symbols: [ALFA, BETA]
     cash: 100000
+    currency: USD
+    rates: {USDT: "0.9998"}              # USD in one of what else instruments settle in
+    time_zone: America/New_York          # of trading days and of the report; the venue's may be another
     strategies:
       - use: glft                        # a built-in strategy, or path.py:Class
         per_symbol: true                 # one instance for each symbol, each with its own cash
@@ -101,6 +104,9 @@ class RunConfig:
     start: str = ""
     end: str = ""
     cash: str = "50000"
+    currency: str = ""
+    rates: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = ""
     sample_interval: float = 1.0
     seed: int = 1
     strategies: tuple[StrategyChoice, ...] = ()
@@ -162,7 +168,9 @@ def config_from(values: Any, where: str = "configuration", folder: Path | None =
             given[key] = _texts(where, key, given[key])
     if folder and "data" in given:
         given["data"] = tuple(p if Path(p).is_absolute() else str(folder / p) for p in given["data"])
-    for key in ("start", "end", "cash"):
+    rates = check_keys(f"{where}: rates", given.get("rates"), given.get("rates") or {})
+    given["rates"] = {str(name): str(rate) for name, rate in rates.items()}
+    for key in ("start", "end", "cash", "currency", "time_zone"):
         if key in given:
             given[key] = str(given[key])
     try:
@@ -251,6 +259,23 @@ def _nested(config: RunConfig, path: list[str], value: Any) -> dict[str, Any]:
         at = at[key]
     at[path[-1]] = value
     return {path[0]: root}
+
+
+def with_rates(config: RunConfig, texts: Sequence[str]) -> RunConfig:
+    """Lay `--rate CURRENCY=NUMBER` on top.
+
+    Raises
+    ------
+    RunConfigError
+        A text is not of that form.
+    """
+    rates = dict(config.rates)
+    for text in texts:
+        name, equals, rate = text.partition("=")
+        if not equals or not name.strip() or not rate.strip():
+            raise RunConfigError(f"--rate {text}: expected CURRENCY=NUMBER, for example --rate USDT=0.9998")
+        rates[name.strip()] = rate.strip()
+    return replace(config, rates=rates)
 
 
 def short_name(use: str) -> str:

@@ -144,7 +144,7 @@ def compute(result: BacktestResult) -> Statistics:
         instruments,
         pairs,
         _by_hour(result),
-        currencies[0] if len(currencies) == 1 else "",
+        result.output.currency or (currencies[0] if len(currencies) == 1 else ""),
         _notes(result, total),
     )
 
@@ -188,13 +188,13 @@ def _figures(result: BacktestResult, strategy: int | None, instrument: int | Non
         mine(t) for t in (result.fills, result.orders, result.positions, result.risk_events)
     )
     used = {result.instruments[i].currency for i in np.unique(np.asarray(positions["instrument"])).tolist()}
-    addable = 1.0 if len(used) <= 1 else math.nan
-    units = np.array([10.0**i.value_decimals for i in result.instruments] or [1.0])
+    addable = 1.0 if len(used) <= 1 or result.output.currency else math.nan
+    units = np.array([result.unit(n) for n in range(len(result.instruments))] or [1.0])
     gross = float(positions["gross"].sum()) * addable
     fees = float((positions["fees"] / units[positions["instrument"]]).sum()) * addable
     realised = float((positions["realised"] / units[positions["instrument"]]).sum()) * addable
     ts, equity, capital = _curve(result, strategy, instrument)
-    steps = performance.increments(ts, equity, INCREMENT_NS, result.output.session_offset_ns)
+    steps = performance.increments(ts, equity, INCREMENT_NS, result.output.local_offset(ts))
     drawdown = performance.max_drawdown(ts, equity)
     turnover = float(fills["value_float"].sum()) * addable
     maker = float(fills["value_float"][np.asarray(fills["maker"])].sum())
@@ -255,13 +255,12 @@ def _exact_inventory(result: BacktestResult, fills: Any, times: Any, scale: floa
 def _by_hour(result: BacktestResult) -> tuple[tuple[int, int, float], ...]:
     """Net profit of each strategy in each hour of the local day, over all days."""
     rows: list[tuple[int, int, float]] = []
-    offset = result.output.session_offset_ns
     for number in range(len(result.strategies)):
         curve = result.equity_of(number)
         ts, equity = np.asarray(curve["ts"]), np.asarray(curve["equity_float"])
         if len(ts) < 2:
             continue
-        hours = ((ts[1:] + offset) % DAY_NS) // HOUR_NS
+        hours = ((ts[1:] + result.output.local_offset(ts[1:])) % DAY_NS) // HOUR_NS
         change = np.diff(equity)
         rows += [(number, int(h), float(change[hours == h].sum())) for h in np.unique(hours)]
     return tuple(rows)
@@ -270,13 +269,16 @@ def _by_hour(result: BacktestResult) -> tuple[tuple[int, int, float], ...]:
 def _notes(result: BacktestResult, total: Figures) -> tuple[str, ...]:
     notes = []
     ts, equity, _ = _curve(result, None, None)
-    steps = performance.increments(ts, equity, INCREMENT_NS, result.output.session_offset_ns)
+    steps = performance.increments(ts, equity, INCREMENT_NS, result.output.local_offset(ts))
     if 0 < steps.days < 20:
         notes.append(
             f"Annualised figures rest on {steps.days} day{'s' if steps.days > 1 else ''} of one-minute changes: "
             "they compare runs, they predict nothing."
         )
-    if len(result.instruments.currencies) > 1:
+    if len(result.instruments.currencies) > 1 and result.output.currency:
+        rates = ", ".join(f"{name} {rate}" for name, rate in result.output.rates.items())
+        notes.append(f"Money is in {result.output.currency}, at rates that do not move: {rates}.")
+    elif len(result.instruments.currencies) > 1:
         notes.append(
             f"Instruments settle in {', '.join(result.instruments.currencies)}: totals across them are left out."
         )
