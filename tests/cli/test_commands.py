@@ -112,7 +112,9 @@ def test_a_backtest_prints_its_summary_and_writes_what_it_is_asked_for(day, tmp_
 
 
 def test_json_on_standard_output_is_all_there_is(day, capsys):
-    assert run(["backtest", str(day), "-s", "imbalance", "--set", "threshold=0.95", "--json", "-"]) == DONE
+    assert (
+        run(["backtest", str(day), "-s", "imbalance", "--per-symbol", "--set", "threshold=0.95", "--json", "-"]) == DONE
+    )
     found = as_json(capsys)
     assert [s["name"] for s in found["strategies"]] == ["imbalance ALFA", "imbalance BETA", "imbalance GAMA"]
     assert {s["parameters"]["threshold"] for s in found["strategies"]} == {0.95}

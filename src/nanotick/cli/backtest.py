@@ -83,8 +83,7 @@ def backtest(
     data_format
         Format of the recordings, when it is not recognised.
     per_symbol
-        One instance of each strategy for each symbol. Built-in strategies keep the state of one market and are run so
-        unless told otherwise.
+        One instance of each strategy for each symbol, with cash and limits of its own, instead of one over all.
     json_path
         Write figures as JSON here; - prints them and nothing else.
     html

@@ -35,9 +35,10 @@ def demo_config(seed: int) -> Any:
             StrategyChoice(
                 "glft",
                 name="market_making",
+                per_symbol=True,
                 parameters={"size": 100, "limit": 10, "gamma": 0.05, "k": 1.5, "sigma": 0.5},
             ),
-            StrategyChoice("imbalance", parameters={"threshold": 0.9, "size": 100}),
+            StrategyChoice("imbalance", per_symbol=True, parameters={"threshold": 0.9, "size": 100}),
         ),
         venue={"entry_latency": LATENCY, "response_latency": LATENCY, "fees": FEES},
     )

@@ -115,7 +115,7 @@ class LocalSide:
         self.names = _unique_names(self.setups)
         arena, table, capacity = self.arena, self.instruments, self.capacity
         strategies, count = len(self.setups), max(1, len(table))
-        self.callbacks = [compile_strategy(type(s.strategy)) for s in self.setups]
+        self.callbacks = [compile_strategy(type(s.strategy), count) for s in self.setups]
         self.instrument_region = table.bind(arena)
         ticks = [int(row["tick_size"]) for row in self.instrument_region.view]
         self.books = BookStore(
@@ -159,7 +159,7 @@ class LocalSide:
         self.masks_region = arena.region("subscriptions", SUBSCRIPTION, count)
         self.selves: list[npt.NDArray[Any]] = []
         for number, (setup, name) in enumerate(zip(self.setups, self.names, strict=True)):
-            region = arena.region(f"strategy.{name}", setup.strategy.dtype, 1)
+            region = arena.region(f"strategy.{name}", setup.strategy.dtype_for(count), 1)
             setup.strategy.write(region.view)
             self.selves.append(region.view)
             slot = self.slots_region.view[number]

@@ -78,8 +78,8 @@ class StrategyChoice:
         In reports; `use` without the path when empty.
     symbols : tuple of str
         What it hears of; empty: everything.
-    per_symbol : bool, optional
-        One instance a symbol. By default so for built-in strategies, which keep the state of one market.
+    per_symbol : bool
+        One instance a symbol, each with its own cash and limits, instead of one over all of them.
     cash : str
         Starting cash of each instance; empty: the run's.
     parameters, limits : mapping
@@ -88,7 +88,7 @@ class StrategyChoice:
     use: str
     name: str = ""
     symbols: tuple[str, ...] = ()
-    per_symbol: bool | None = None
+    per_symbol: bool = False
     cash: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     limits: Any = None
@@ -373,8 +373,7 @@ def build_setups(config: RunConfig) -> Callable[[InstrumentTable], list[Strategy
             unknown = [s for s in choice.symbols if s not in table.symbols]
             if unknown:
                 raise RunConfigError(f"strategy {name}: no symbol {', '.join(unknown)} in the data: {table.names()}")
-            apart = choice.use in BUILT_IN if choice.per_symbol is None else choice.per_symbol
-            groups = [(n,) for n in numbers] if apart and len(numbers) > 1 else [tuple(numbers)]
+            groups = [(n,) for n in numbers] if choice.per_symbol and len(numbers) > 1 else [tuple(numbers)]
             for group in groups:
                 label = f"{name} {table[group[0]].symbol}" if len(groups) > 1 else name
                 made.append(StrategySetup(cls(**choice.parameters), group, cash, limits, label))

@@ -18,8 +18,6 @@ from typing import Any
 
 from nanotick.strategy.base import Array, Strategy, floats, ints
 
-INSTRUMENTS = 256  # state is kept for so many; further ones are not quoted
-
 
 class AvellanedaStoikov(Strategy):
     """Quote both sides around an inventory-dependent reservation price.
@@ -55,9 +53,9 @@ class AvellanedaStoikov(Strategy):
     post_only: bool = True
 
     start_ts: int = 0
-    last_ts: Array = ints(INSTRUMENTS)
-    last_mid: Array = floats(INSTRUMENTS)
-    variance: Array = floats(INSTRUMENTS)
+    last_ts: Array = ints(1, per_instrument=True)
+    last_mid: Array = floats(1, per_instrument=True)
+    variance: Array = floats(1, per_instrument=True)
 
     def on_start(self, ctx: Any) -> None:
         self.start_ts = ctx.now()
@@ -85,7 +83,7 @@ class AvellanedaStoikov(Strategy):
 
     def on_book(self, ctx: Any) -> None:
         i = ctx.instrument()
-        if i >= INSTRUMENTS or ctx.now() - self.last_ts[i] < self.interval:
+        if ctx.now() - self.last_ts[i] < self.interval:
             return
         if not ctx.has_book():
             ctx.cancel_all()

@@ -20,7 +20,6 @@ from nanotick.strategy.base import Array, Strategy, floats, ints
 
 MAX_LIMIT = 100
 CELLS = 2 * MAX_LIMIT + 1
-INSTRUMENTS = 256  # state is kept for so many; further ones are not quoted
 
 
 class GueantLehalleFernandezTapia(Strategy):
@@ -53,7 +52,7 @@ class GueantLehalleFernandezTapia(Strategy):
     interval: int = 100_000_000
     post_only: bool = True
 
-    last_ts: Array = ints(INSTRUMENTS)
+    last_ts: Array = ints(1, per_instrument=True)
     v: Array = floats(CELLS)
     w: Array = floats(CELLS)
 
@@ -97,7 +96,7 @@ class GueantLehalleFernandezTapia(Strategy):
 
     def on_book(self, ctx: Any) -> None:
         i = ctx.instrument()
-        if i >= INSTRUMENTS or ctx.now() - self.last_ts[i] < self.interval:
+        if ctx.now() - self.last_ts[i] < self.interval:
             return
         if not ctx.has_book():
             ctx.cancel_all()

@@ -11,8 +11,6 @@ from typing import Any
 
 from nanotick.strategy.base import Array, Strategy, ints
 
-INSTRUMENTS = 256  # state is kept for so many; further ones are not traded
-
 
 class Grid(Strategy):
     """Keep `levels` orders a side, `step` ticks apart.
@@ -40,12 +38,12 @@ class Grid(Strategy):
     recentre: int = 4
     interval: int = 500_000_000
 
-    centre: Array = ints(INSTRUMENTS)
-    last_ts: Array = ints(INSTRUMENTS)
+    centre: Array = ints(1, per_instrument=True)
+    last_ts: Array = ints(1, per_instrument=True)
 
     def on_book(self, ctx: Any) -> None:
         i = ctx.instrument()
-        if i >= INSTRUMENTS or ctx.now() - self.last_ts[i] < self.interval or not ctx.has_book():
+        if ctx.now() - self.last_ts[i] < self.interval or not ctx.has_book():
             return
         self.last_ts[i] = ctx.now()
         width = self.step * ctx.tick_size()

@@ -13,7 +13,6 @@ from typing import Any
 from nanotick.strategy.base import Array, Strategy, ints
 
 _IOC = 2
-INSTRUMENTS = 256  # state is kept for so many; further ones are not traded
 
 
 class Imbalance(Strategy):
@@ -45,12 +44,12 @@ class Imbalance(Strategy):
     hold: int = 5_000_000_000
     cooldown: int = 250_000_000
 
-    entered_ts: Array = ints(INSTRUMENTS)
-    asked_ts: Array = ints(INSTRUMENTS)
+    entered_ts: Array = ints(1, per_instrument=True)
+    asked_ts: Array = ints(1, per_instrument=True)
 
     def on_book(self, ctx: Any) -> None:
         i = ctx.instrument()
-        if i >= INSTRUMENTS or not ctx.has_book():
+        if not ctx.has_book():
             return
         position = ctx.position()
         signal = ctx.imbalance(self.levels)
@@ -79,5 +78,5 @@ class Imbalance(Strategy):
 
     def on_fill(self, ctx: Any, fill: Any) -> None:
         i = ctx.instrument()
-        if i < INSTRUMENTS and ctx.position() != 0 and self.entered_ts[i] < self.asked_ts[i]:
+        if ctx.position() != 0 and self.entered_ts[i] < self.asked_ts[i]:
             self.entered_ts[i] = ctx.now()

@@ -15,7 +15,6 @@ from nanotick.strategy.base import Array, Strategy, floats, ints
 
 _IOC = 2
 _SLOTS = 256
-INSTRUMENTS = 64  # state is kept for so many; further ones are not traded
 
 
 class Momentum(Strategy):
@@ -48,20 +47,20 @@ class Momentum(Strategy):
     size: int = 100
     sample: int = 1_000_000_000
 
-    fast_mean: Array = floats(INSTRUMENTS)
-    slow_mean: Array = floats(INSTRUMENTS)
-    rate: Array = floats(INSTRUMENTS)
-    volume_seen: Array = ints(INSTRUMENTS)
-    samples: Array = ints(INSTRUMENTS)
-    best_price: Array = floats(INSTRUMENTS)
-    mids: Array = floats(INSTRUMENTS * _SLOTS)
+    fast_mean: Array = floats(1, per_instrument=True)
+    slow_mean: Array = floats(1, per_instrument=True)
+    rate: Array = floats(1, per_instrument=True)
+    volume_seen: Array = ints(1, per_instrument=True)
+    samples: Array = ints(1, per_instrument=True)
+    best_price: Array = floats(1, per_instrument=True)
+    mids: Array = floats(_SLOTS, per_instrument=True)
 
     def on_start(self, ctx: Any) -> None:
         self.window = min(max(self.window, 2), _SLOTS)
         ctx.every(self.sample)
 
     def on_timer(self, ctx: Any) -> None:
-        for i in range(min(ctx.instruments(), INSTRUMENTS)):
+        for i in range(ctx.instruments()):
             if ctx.has_book(i):
                 self.look(ctx, i)
 

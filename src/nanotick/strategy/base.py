@@ -34,6 +34,7 @@ class Array:
 
     code: str
     length: int
+    per_instrument: bool = False
 
     def __getitem__(self, i: int) -> Any:
         raise TypeError("an array attribute has elements only inside a run")
@@ -42,14 +43,17 @@ class Array:
         raise TypeError("an array attribute has elements only inside a run")
 
 
-def floats(length: int) -> Array:
-    """An array attribute of `length` floats, zero at the start."""
-    return Array("f8", length)
+def floats(length: int, per_instrument: bool = False) -> Array:
+    """An array attribute of `length` floats, or of so many for each instrument of the run, zero at the start."""
+    return Array("f8", length, per_instrument)
 
 
-def ints(length: int) -> Array:
-    """An array attribute of `length` integers, zero at the start."""
-    return Array("i8", length)
+def ints(length: int, per_instrument: bool = False) -> Array:
+    """An array attribute of `length` integers, or of so many for each instrument of the run, zero at the start."""
+    return Array("i8", length, per_instrument)
+
+
+ROOM = 256  # instruments that arrays have room for; runs with more take the next power of two
 
 
 _CODES: dict[Any, str] = {float: "f8", int: "i8", bool: "?"}
@@ -66,10 +70,7 @@ class Strategy:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.fields = _fields_of(cls)
-        codes = {n: (v.code, (v.length,)) if isinstance(v, Array) else _CODES[type(v)] for n, v in cls.fields.items()}
-        cls.dtype = np.dtype(
-            [(n, *c) if isinstance(c, tuple) else (n, c) for n, c in codes.items()] or [("empty", "i8")], align=True
-        )
+        cls.dtype = cls.dtype_for(ROOM)
         functions: dict[str, Callable[..., Any]] = {}
         for base in reversed(cls.__mro__):
             if base not in (Strategy, object):
@@ -116,10 +117,26 @@ class Strategy:
                 row[name] = self._values[name]
 
     @classmethod
-    def source_key(cls) -> str:
+    def dtype_for(cls, instruments: int) -> np.dtype[Any]:
+        """The record of a run with so many instruments.
+
+        Arrays that have so much for each instrument get room for 256 of them, or for the next power of two: strategies
+        are compiled for a record, so few sizes mean few compilations.
+        """
+        room = max(ROOM, 1 << (instruments - 1).bit_length())
+        rows: list[Any] = []
+        for name, value in cls.fields.items():
+            if isinstance(value, Array):
+                rows.append((name, value.code, (value.length * (room if value.per_instrument else 1),)))
+            else:
+                rows.append((name, _CODES[type(value)]))
+        return np.dtype(rows or [("empty", "i8")], align=True)
+
+    @classmethod
+    def source_key(cls, instruments: int = ROOM) -> str:
         """Digest of everything the compiled code depends on: source of the classes and of the helpers they name."""
         digest = hashlib.blake2b(digest_size=12)
-        digest.update(f"{cls.__module__}.{cls.__qualname__}|{cls.dtype}".encode())
+        digest.update(f"{cls.__module__}.{cls.__qualname__}|{cls.dtype_for(instruments)}".encode())
         seen: set[str] = set()
         for function in [*cls.callbacks.values(), *cls.methods.values()]:
             _digest_function(function, digest, seen)
@@ -171,6 +188,8 @@ def _fields_of(cls: type) -> dict[str, Any]:
 
 def _converted(owner: str, name: str, default: Any, value: Any) -> Any:
     if isinstance(default, Array):
+        if default.per_instrument:
+            raise ValueError(f"{owner}.{name} is state of each instrument: it cannot be given")
         array = np.asarray(value, dtype=default.code)
         if array.shape != (default.length,):
             raise ValueError(f"{owner}.{name} takes {default.length} numbers, found shape {array.shape}")

@@ -16,7 +16,7 @@ from typing import Any
 from nanotick.core.kernel import callback, kernel
 from nanotick.core.mode import INTERPRET
 from nanotick.strategy import methods as _methods  # noqa: F401  declares the methods of ctx
-from nanotick.strategy.base import Strategy
+from nanotick.strategy.base import ROOM, Strategy
 from nanotick.strategy.check import Finding, StrategyError, explain, source_tree
 from nanotick.strategy.records import CALLBACK_VIEWS, SCRATCH_BAR, Callback, context_at, scratch_at
 from nanotick.strategy.types import as_context, strategy_at, view_at
@@ -118,8 +118,8 @@ def _wrapper(which: Callback, body: Any, as_self: Any, arguments: int) -> Callab
     return call
 
 
-def compile_strategy(cls: type[Strategy]) -> dict[Callback, int]:
-    """Compile (or load) the callbacks of a strategy.
+def compile_strategy(cls: type[Strategy], instruments: int = ROOM) -> dict[Callback, int]:
+    """Compile (or load) the callbacks of a strategy for a run with so many instruments.
 
     Returns
     -------
@@ -131,14 +131,14 @@ def compile_strategy(cls: type[Strategy]) -> dict[Callback, int]:
     StrategyError
         With the user's file, line and the cause in plain words.
     """
-    key = cls.source_key()
+    key = cls.source_key(instruments)
     if key in _COMPILED:
         return _COMPILED[key]
     for function in [*cls.callbacks.values(), *cls.methods.values()]:
         refuse_internals(function, cls.__name__)
     made: dict[int, Any] = {}
     methods = {n: _with_compiled_helpers(f, made) for n, f in cls.methods.items()}
-    as_self = strategy_at(cls.dtype, cls.__name__, methods)
+    as_self = strategy_at(cls.dtype_for(instruments), cls.__name__, methods)
     addresses: dict[Callback, int] = {}
     for which, function in cls.callbacks.items():
         body = kernel(_with_compiled_helpers(function, made))
