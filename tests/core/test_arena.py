@@ -1,8 +1,10 @@
 """The arena: regions do not overlap, hashes see state and nothing else, another process sees what we wrote."""
 
+import mmap
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +158,16 @@ def test_layouts_survive_json(fields, align) -> None:
     )
     again = dtype_from_json(dtype_to_json(dtype))
     assert dtype_digest(again) == dtype_digest(dtype) and again.itemsize == dtype.itemsize
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_a_large_pool_barely_used_takes_small_pages() -> None:
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    arena = Arena(256 << 20)
+    pools = [arena.region(f"pool.{n}", "<i8", 1 << 19) for n in range(40)]  # 4 MiB each
+    before = resident_bytes()
+    for pool in pools:
+        pool.view[0] = 1
+    assert resident_bytes() - before < 8 << 20  # a huge page each would be 80 MiB

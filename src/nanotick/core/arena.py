@@ -1,7 +1,7 @@
 """The arena: one block of memory that holds all hot state, in named, typed regions.
 
     offset 0      shared arenas: magic, bytes used, directory length, directory (compressed JSON of the regions)
-    64 KiB        regions, each aligned to 64 bytes, large ones to 2 MiB with huge pages asked for
+    64 KiB        regions, each aligned to 64 bytes, large ones to 2 MiB, with huge pages asked for past the first 2 MiB
 
 Regions are reserved before the run and never move; untouched memory costs address space only. A region may name a
 counter (an int64 elsewhere in the arena) that says how many of its records are in use: snapshots and hashes then stop
@@ -213,10 +213,12 @@ class Arena:
             raise ArenaError(
                 f"region {name!r} needs {size} bytes, the arena has {self.capacity - offset} of {self.capacity} left"
             )
-        if size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-            start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+        if size > HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+            # The first stretch stays in small pages: most pools are reserved for the worst case and hold a few records,
+            # and each would take a whole huge page for them. What grows past it is large and gets them.
+            start = -(-(offset + HUGE_PAGE) // mmap.PAGESIZE) * mmap.PAGESIZE
             try:
-                self._map.madvise(mmap.MADV_HUGEPAGE, start, size)
+                self._map.madvise(mmap.MADV_HUGEPAGE, start, offset + size - start)
             except OSError:
                 pass  # huge pages are a wish: kernels without them work, slower
         self._used = offset + size

@@ -157,5 +157,5 @@ class InnerCache(_Cache):  # type: ignore[misc]
         """Delete what is kept of this kernel."""
         directory = cache_directory()
         if directory is not None:
-            for path in directory.glob(f"{self._function.__name__}-*.nbi"):
+            for path in sorted(directory.glob(f"{self._function.__name__}-*.nbi")):
                 path.unlink(missing_ok=True)
