@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nanotick.core.files import put_in_place
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.memory import dtype_digest
 from nanotick.core.records import EVENT, RECORD_SIZE
@@ -252,7 +253,7 @@ class EventWriter:
                 from nanotick.data.parquet import write_parquet
 
                 finished = write_parquet(Path(finished))
-            os.replace(finished, self.path)
+            put_in_place(finished, self.path)
         finally:
             self.discard()
         return self.path

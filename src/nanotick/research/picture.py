@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nanotick.core.files import write_text
 from nanotick.research import charts, words
 from nanotick.research.report_data import ReportData
 
@@ -74,7 +74,4 @@ def build_picture(result: BacktestResult) -> str:
 def write_picture(result: BacktestResult, path: Path) -> Path:
     """Write the picture, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(build_picture(result), encoding="utf-8")
-    os.replace(temporary, path)
-    return path
+    return write_text(path, build_picture(result))

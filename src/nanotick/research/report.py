@@ -6,10 +6,10 @@ escaped. Charts are drawn twice, wide and narrow, and the style sheet shows the 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanotick.core.files import write_text
 from nanotick.research import report_sections as sections
 from nanotick.research import words
 from nanotick.research.page import document
@@ -59,8 +59,4 @@ def build_report(result: BacktestResult, title: str | None = None) -> str:
 
 def write_report(result: BacktestResult, path: Path, title: str | None = None) -> Path:
     """Write the report, whole or not at all."""
-    text = build_report(result, title)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path
+    return write_text(path, build_report(result, title))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nanotick import __version__
+from nanotick.core.files import write_text
 from nanotick.research import words
 from nanotick.research.diagnosis import refusal_counts
 from nanotick.research.statistics import Figures
@@ -93,10 +93,7 @@ def as_dict(result: BacktestResult) -> dict[str, Any]:
 
 def write_json(result: BacktestResult, path: Path) -> Path:
     """Write a result's JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(as_dict(result), indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-    return path
+    return write_text(path, json.dumps(as_dict(result), indent=1) + "\n")
 
 
 # label, how it is written, whether a value's sign is worth a colour

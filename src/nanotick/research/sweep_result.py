@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanotick import __version__
+from nanotick.core.files import beside, put_in_place, write_text
 from nanotick.research.grid import Axis, Settings
 from nanotick.research.job import STATISTICS, Outcome, settings_text
 from nanotick.research.objective import Objective
@@ -309,10 +309,9 @@ class SweepResult:
         paths = []
         for name, table in (("runs", self.to_arrow()), ("returns", self.returns_to_arrow())):
             path = Path(folder) / f"{name}.parquet"
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            temporary = beside(path)
             pq.write_table(table, temporary, compression="zstd")
-            os.replace(temporary, path)
-            paths.append(path)
+            paths.append(put_in_place(temporary, path))
         return paths[0], paths[1]
 
     def to_dict(self) -> dict[str, Any]:
@@ -361,14 +360,6 @@ class SweepResult:
         from nanotick.research.study_tables import sweep_table
 
         return sweep_table(self, most)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path
 
 
 def _column(pa: Any, values: Sequence[Any]) -> Any:
