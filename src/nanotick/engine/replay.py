@@ -237,7 +237,8 @@ def run_rows(replay: int, budget: int) -> int:
             else:
                 t_local = _arrival(replay, local_row, last_arrival)
             if asleep:
-                if event_at(local_row).ts_venue > t_local:
+                # a report (of a trade undone) must not wait for the end of the batch
+                if event_at(local_row).ts_venue > t_local or exchange.report_end != reports:
                     break
             elif local_row == venue_row:
                 break
