@@ -140,6 +140,8 @@ class OrderType(IntEnum):
     MARKET = 1
     STOP = 2
     STOP_LIMIT = 3
+    PEG_MID = 4  # matching engine: follows the mid; price is the cap or 0, stop_price a signed offset
+    PEG_PRIMARY = 5  # matching engine: follows the best price of its own side; fields as for PEG_MID
 
 
 class TimeInForce(IntEnum):
@@ -150,6 +152,8 @@ class TimeInForce(IntEnum):
     IOC = 2
     FOK = 3
     GTD = 4
+    AT_OPEN = 5  # takes part in the opening auction only
+    AT_CLOSE = 6  # takes part in the closing auction only
 
 
 class CommandFlag(IntFlag):
@@ -158,6 +162,10 @@ class CommandFlag(IntFlag):
     POST_ONLY = 1
     REDUCE_ONLY = 2
     CLOSE_ALL = 4  # sent by the kill switch or a flatten: never refused for rate
+    ICEBERG = 8  # stop_price is the displayed quantity
+    MIN_QTY = 16  # stop_price is the least quantity of the first execution
+    SLIDE = 32  # a post-only order that would take is priced one tick away instead of being refused
+    HIDDEN = 64  # not displayed
 
 
 class ReportFlag(IntFlag):
@@ -194,6 +202,10 @@ class CancelReason(IntEnum):
     HALTED = 8
     VENUE = 9
     REDUCE_ONLY = 10  # nothing left that the order could take off the position
+    PRICE_BAND = 11  # what was left could only trade outside the price band
+    MIN_QTY = 12  # less than the order's minimum was there
+    AUCTION_OVER = 13  # the auction the order was for has been held
+    REPLACED_AWAY = 14  # a replace left no quantity
 
 
 class RejectReason(IntEnum):
@@ -210,6 +222,14 @@ class RejectReason(IntEnum):
     TOO_LATE = 8
     OTHER = 9
     REDUCE_ONLY = 10
+    UNKNOWN_INSTRUMENT = 11
+    UNKNOWN_PARTICIPANT = 12
+    INVALID_ID = 13  # a client order id is 1 to 2^44 - 1
+    UNSUPPORTED = 14  # this type, time in force, side or combination of flags does not exist here, or not in this phase
+    HALTED = 15
+    LIMIT_REACHED = 16  # of the participant: open orders, quantity of an order, value of an order
+    BLOCKED = 17  # the participant may not enter orders
+    BOOK_FULL = 18
 
 
 class TradingStatus(IntEnum):

@@ -42,6 +42,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.engine.step",
     "nanotick.exchange.agents.hawkes",
     "nanotick.exchange.agents.observe",
+    "nanotick.exchange.market.engine",
     "nanotick.exchange.replay",
     "nanotick.risk.limits",
     "nanotick.strategy.context",

@@ -13,7 +13,6 @@ from nanotick.core.records import (
     CancelReason,
     CommandFlag,
     Kind,
-    OrderType,
     RejectReason,
     ReportFlag,
     TimeInForce,
@@ -54,7 +53,7 @@ _REPLACED, _CANCEL_REJECTED = int(Kind.REPLACED), int(Kind.CANCEL_REJECTED)
 _OF_REPLACE = int(ReportFlag.OF_REPLACE)
 _USER = int(CancelReason.USER)
 _POST_ONLY, _REDUCE = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY)
-_LIMIT, _MARKET, _STOP, _STOP_LIMIT = (int(t) for t in OrderType)
+_LIMIT, _MARKET, _STOP, _STOP_LIMIT = 0, 1, 2, 3  # OrderType
 _IOC, _FOK, _GTD = int(TimeInForce.IOC), int(TimeInForce.FOK), int(TimeInForce.GTD)
 _UNKNOWN_ORDER, _WOULD_CROSS = int(RejectReason.UNKNOWN_ORDER), int(RejectReason.POST_ONLY_WOULD_CROSS)
 _BAD_PRICE, _BAD_QTY = int(RejectReason.INVALID_PRICE), int(RejectReason.INVALID_QUANTITY)
