@@ -22,8 +22,16 @@ _PUBLIC: dict[str, str] = {
     "Array": "nanotick.strategy.base",
     "Strategy": "nanotick.strategy.base",
     "StrategyError": "nanotick.strategy.base",
+    "each": "nanotick.features",
     "floats": "nanotick.strategy.base",
     "ints": "nanotick.strategy.base",
+    **dict.fromkeys(
+        (
+            "Indicator EMA TimeEMA SMA VWAP RollingVWAP ATR RSI MACD Bollinger ZScore RealisedVolatility "
+            "ClockVolatility Microprice OrderFlowImbalance VPIN KyleLambda Hawkes"
+        ).split(),
+        "nanotick.features",
+    ),
     "BacktestResult": "nanotick.research.results",
     "StrategySetup": "nanotick.engine.local",
     "backtest": "nanotick.research.backtest",

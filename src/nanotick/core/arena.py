@@ -309,7 +309,8 @@ def dtype_to_json(dtype: np.dtype[Any]) -> Any:
         return dtype.str
     return {
         "names": list(dtype.names),
-        "formats": [[dtype.fields[n][0].base.str, list(dtype.fields[n][0].shape)] for n in dtype.names],
+        # the base of a record inside a record is such a description again
+        "formats": [[dtype_to_json(dtype.fields[n][0].base), list(dtype.fields[n][0].shape)] for n in dtype.names],
         "offsets": [int(dtype.fields[n][1]) for n in dtype.names],
         "itemsize": dtype.itemsize,
     }
@@ -319,6 +320,7 @@ def dtype_from_json(text: Any) -> np.dtype[Any]:
     """Inverse of `dtype_to_json`."""
     if isinstance(text, str):
         return np.dtype(text)
-    formats = [(base, tuple(shape)) if shape else base for base, shape in text["formats"]]
+    bases = [(dtype_from_json(base), tuple(shape)) for base, shape in text["formats"]]
+    formats = [(base, shape) if shape else base for base, shape in bases]
     layout: Any = {**text, "formats": formats}
     return np.dtype(layout)

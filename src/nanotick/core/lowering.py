@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -272,11 +272,15 @@ def make_primitive(name: str, python: Callable[..., Any]) -> Primitive:
 
 
 class FlatRecord(types.Type):  # type: ignore[misc]
-    """A record known by its address. Two dtypes of equal layout and name are the same type."""
+    """A record known by its address. Two dtypes of equal layout and name are the same type.
 
-    def __init__(self, dtype: np.dtype[Any], name: str) -> None:
+    `parts` gives the Numba types of fields that are records themselves; reading one gives its address in that type.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], name: str, parts: Mapping[str, Any] | None = None) -> None:
         self.dtype = dtype
         self.label = name
+        self.parts = parts or {}
         super().__init__(name=f"{type(self).__name__}({name}:{dtype_digest(dtype)})")
 
 
@@ -310,6 +314,9 @@ class _FlatAttributes(AttributeTemplate):  # type: ignore[misc]
         fields = record.dtype.fields
         if attr not in fields:
             return None
+        parts = getattr(record, "parts", None)
+        if parts and attr in parts:
+            return parts[attr]
         sub = fields[attr][0]
         return FlatArrayType(field_code(sub.base)) if sub.shape else scalar_type(field_code(sub))
 
@@ -342,7 +349,7 @@ def _write(builder: Any, code: str, address: Any, value: Any, align: int) -> Non
 def _flat_getattr(context: Any, builder: Any, record: Any, address: Any, attr: str) -> Any:
     sub, offset = record.dtype.fields[attr][:2]
     address = builder.add(address, ir.Constant(I64, offset))
-    if sub.shape:
+    if sub.shape or sub.names:
         return address
     code = field_code(sub)
     align = sub.itemsize if record.dtype.isalignedstruct or offset % sub.itemsize == 0 else 1

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -98,21 +98,31 @@ def _flat_property(offset: int, code: str) -> property:
     return property(lambda self: FlatArray(self._address + offset, code))
 
 
-def proxy_class(dtype: np.dtype[Any], name: str = "Record") -> type:
-    """A class whose instances are live views of one record at an address (the interpreted face of a record)."""
+def _part_property(offset: int, part: Any) -> property:
+    return property(lambda self: part.view(self._address + offset))
+
+
+def proxy_class(dtype: np.dtype[Any], name: str = "Record", parts: Mapping[str, Any] | None = None) -> type:
+    """A class whose instances are live views of one record at an address (the interpreted face of a record).
+
+    Fields that are records themselves are named in `parts`: field -> object whose `view(address)` gives their face.
+    """
+    parts = parts or {}
 
     def __init__(self: Any, address: int) -> None:
         self._address = address
 
     def __repr__(self: Any) -> str:
         assert dtype.names is not None
-        return f"{name}({', '.join(f'{n}={getattr(self, n)!r}' for n in dtype.names if dtype[n].shape == ())})"
+        return f"{name}({', '.join(f'{n}={getattr(self, n)!r}' for n in dtype.names if dtype[n].kind != 'V')})"
 
     namespace: dict[str, Any] = {"__slots__": ("_address",), "__init__": __init__, "__repr__": __repr__}
     assert dtype.names is not None and dtype.fields is not None
     for field in dtype.names:
         sub, offset = dtype.fields[field][:2]
-        if sub.shape:
+        if field in parts:
+            namespace[field] = _part_property(offset, parts[field])
+        elif sub.shape:
             code = field_code(sub.base)
             namespace[field] = _flat_property(offset, code)
         else:
@@ -123,7 +133,12 @@ def proxy_class(dtype: np.dtype[Any], name: str = "Record") -> type:
 def dtype_digest(dtype: np.dtype[Any]) -> str:
     """Short stable name of a record layout: what snapshots, journals and compiled code are checked against."""
     assert dtype.names is not None and dtype.fields is not None
-    text = ";".join(f"{n}:{dtype.fields[n][0].str}{dtype.fields[n][0].shape}@{dtype.fields[n][1]}" for n in dtype.names)
+
+    def told(field: np.dtype[Any]) -> str:
+        inner = field.base
+        return f"{field.str}{field.shape}" + (f"<{dtype_digest(inner)}>" if inner.names else "")
+
+    text = ";".join(f"{n}:{told(dtype.fields[n][0])}@{dtype.fields[n][1]}" for n in dtype.names)
     return hashlib.blake2b(f"{text}|{dtype.itemsize}".encode(), digest_size=6).hexdigest()
 
 

@@ -7,8 +7,9 @@
         def on_book(self, ctx): ...
 
 `int`, `float` and `bool` attributes and fixed arrays (`history: nt.Array = nt.floats(64)`) are both parameters and
-state; their values can be given when the class is instantiated. Defining the class checks its names; compiling it
-(once per source, then cached) happens when an engine is built.
+state; their values can be given when the class is instantiated. Indicators (`fast: nt.EMA = nt.EMA(12)`) are records
+inside the record; `nt.each(nt.EMA(12))` is one for every instrument. Defining the class checks its names;
+compiling it (once per source, then cached) happens when an engine is built.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanotick.features import Each, Indicator, Part
 from nanotick.strategy.check import StrategyError, check_method, explain, nearest
 from nanotick.strategy.records import CALLBACK_VIEWS, CALLBACKS, SCRATCH_BAR, Callback
 
@@ -106,13 +108,24 @@ class Strategy:
     @property
     def parameters(self) -> dict[str, Any]:
         """Scalar attributes and their starting values."""
-        return {n: self._values.get(n, v) for n, v in self.fields.items() if not isinstance(v, Array)}
+        inside = (Array, Indicator, Each)
+        return {n: self._values.get(n, v) for n, v in self.fields.items() if not isinstance(v, inside)}
+
+    @classmethod
+    def parts(cls) -> dict[str, Part]:
+        """Attributes that are indicators, or rows of them."""
+        return {n: Part(v) for n, v in cls.fields.items() if isinstance(v, (Indicator, Each))}
 
     def write(self, row: np.ndarray[Any, Any]) -> None:
         """Lay the starting values into a record (shape (1,) of `dtype`)."""
         for name, default in self.fields.items():
-            if not isinstance(default, Array):
-                row[name] = self._values.get(name, default)
+            value = self._values.get(name, default)
+            if isinstance(value, Indicator):
+                row[name] = value.blank()
+            elif isinstance(value, Each):
+                row[name] = np.repeat(value.indicator.blank(), row[name].shape[-1])
+            elif not isinstance(default, Array):
+                row[name] = value
             elif name in self._values:
                 row[name] = self._values[name]
 
@@ -128,8 +141,10 @@ class Strategy:
         for name, value in cls.fields.items():
             if isinstance(value, Array):
                 rows.append((name, value.code, (value.length * (room if value.per_instrument else 1),)))
+            elif isinstance(value, Each):
+                rows.append((name, value.indicator.dtype, (value.length or room,)))
             else:
-                rows.append((name, _CODES[type(value)]))
+                rows.append((name, value.dtype if isinstance(value, Indicator) else _CODES[type(value)]))
         return np.dtype(rows or [("empty", "i8")], align=True)
 
     @classmethod
@@ -140,6 +155,9 @@ class Strategy:
         seen: set[str] = set()
         for function in [*cls.callbacks.values(), *cls.methods.values()]:
             _digest_function(function, digest, seen)
+        for part in cls.parts().values():
+            for function in part.indicator().methods.values():
+                _digest_function(function, digest, seen)
         return digest.hexdigest()
 
 
@@ -172,14 +190,14 @@ def _fields_of(cls: type) -> dict[str, Any]:
             raise StrategyError(f"{cls.__name__}: an annotation cannot be resolved: {error}") from error
         for name in vars(base).get("__annotations__", {}):
             hint, default = hints[name], vars(base).get(name)
-            if isinstance(default, Array):
+            if isinstance(default, (Array, Indicator, Each)):
                 fields[name] = default
             elif hint in _CODES:
                 fields[name] = hint(0 if default is None else default)
             else:
                 raise StrategyError(
-                    f"{cls.__name__}.{name} is annotated {hint!r}; an attribute is int, float, bool, or nt.Array with "
-                    "nt.floats(n) or nt.ints(n) as its value"
+                    f"{cls.__name__}.{name} is annotated {hint!r}; an attribute is int, float, bool, an indicator "
+                    "(nt.EMA(12)), or nt.Array with nt.floats(n), nt.ints(n) or nt.each(indicator) as its value"
                 )
             if name.startswith("_"):
                 raise StrategyError(f"{cls.__name__}.{name}: attribute names begin with a letter")
@@ -187,6 +205,15 @@ def _fields_of(cls: type) -> dict[str, Any]:
 
 
 def _converted(owner: str, name: str, default: Any, value: Any) -> Any:
+    if isinstance(default, (Indicator, Each)):
+        if type(value) is not type(default) or Part(value).indicator() is not Part(default).indicator():
+            raise ValueError(f"{owner}.{name} is {Part(default).describe()}, found {value!r}")
+        if value.dtype != default.dtype:
+            raise ValueError(
+                f"{owner}.{name} keeps {Part(default).describe()}: a record of another size was given; "
+                "declare the attribute with the capacity (and length) wanted"
+            )
+        return value
     if isinstance(default, Array):
         if default.per_instrument:
             raise ValueError(f"{owner}.{name} is state of each instrument: it cannot be given")

@@ -12,8 +12,10 @@ import difflib
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from nanotick.features import Each, Indicator, Part
 
 
 class StrategyError(Exception):
@@ -50,7 +52,11 @@ class Finding:
 
 
 def check_method(
-    function: Callable[..., Any], owner: str, fields: Iterable[str], methods: Iterable[str], views: dict[str, list[str]]
+    function: Callable[..., Any],
+    owner: str,
+    fields: Mapping[str, Any],
+    methods: Iterable[str],
+    views: dict[str, list[str]],
 ) -> None:
     """Refuse names that cannot resolve.
 
@@ -60,8 +66,10 @@ def check_method(
         The method.
     owner : str
         The class's name.
-    fields, methods : iterable of str
-        Declared attributes, and the class's own methods.
+    fields : mapping
+        Declared attributes and their defaults.
+    methods : iterable of str
+        The class's own methods.
     views : dict
         Parameter name -> its readable fields, for the third argument of callbacks.
 
@@ -78,7 +86,8 @@ def check_method(
     parameters = [a.arg for a in node.args.args]
     me = parameters[0] if parameters else "self"
     ctx = parameters[1] if len(parameters) > 1 else "ctx"
-    fields, methods = set(fields), set(methods)
+    parts = {n: Part(v).indicator() for n, v in fields.items() if isinstance(v, (Indicator, Each))}
+    known_fields, methods = set(fields), set(methods)
 
     def fail(at: ast.AST, cause: str) -> None:
         raise StrategyError(
@@ -95,6 +104,10 @@ def check_method(
                 cause = _call_mistake(part, METHODS[part.func.attr])
                 if cause:
                     fail(part, cause)
+        if isinstance(part, ast.Attribute):
+            mistake = _indicator_mistake(part, me, parts)
+            if mistake:
+                fail(part, mistake)
         if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
             name = part.value.id
             store = isinstance(part.ctx, ast.Store)
@@ -103,9 +116,9 @@ def check_method(
                     fail(part, f"ctx.{part.attr} cannot be assigned: ctx offers methods only")
                 if part.attr not in METHODS:
                     fail(part, f"ctx has no method {part.attr!r}{nearest(part.attr, METHODS)}")
-            elif name == me and part.attr not in fields and part.attr not in methods:
+            elif name == me and part.attr not in known_fields and part.attr not in methods:
                 hint = f"declare it in the class body, for example `{part.attr}: float = 0.0`"
-                fail(part, f"self.{part.attr} is not declared{nearest(part.attr, fields | methods)}; {hint}")
+                fail(part, f"self.{part.attr} is not declared{nearest(part.attr, known_fields | methods)}; {hint}")
             elif name in views:
                 if store:
                     fail(part, f"{name}.{part.attr} cannot be assigned: it is a view of the market's own record")
@@ -121,6 +134,23 @@ def check_method(
             fail(part, "no text in compiled callbacks: use ctx.log(code, value)")
         elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "print":
             fail(part, "no print in compiled callbacks: use ctx.log(code, value), or run with NANOTICK_INTERPRET=1")
+
+
+def _indicator_mistake(part: ast.Attribute, me: str, parts: Mapping[str, type[Indicator]]) -> str:
+    """What is wrong with `self.fast.name` or `self.fast[i].name`, or nothing."""
+    holder = part.value.value if isinstance(part.value, ast.Subscript) else part.value
+    if not (isinstance(holder, ast.Attribute) and isinstance(holder.value, ast.Name) and holder.value.id == me):
+        return ""
+    cls = parts.get(holder.attr)
+    if cls is None:
+        return ""
+    told = f"self.{holder.attr} is a {cls.__name__}"
+    if isinstance(part.ctx, ast.Store) and part.attr not in cls.parameters:
+        return f"{told}: only its parameters can be assigned ({', '.join(cls.parameters) or 'it has none'})"
+    known = [*(n for n in cls.methods if not n.startswith("_")), *cls.fields]
+    if part.attr not in known:
+        return f"{told}, which has no {part.attr!r}{nearest(part.attr, known)}; it has {', '.join(known)}"
+    return ""
 
 
 def _call_mistake(call: ast.Call, method: Callable[..., Any]) -> str:

@@ -136,9 +136,13 @@ def compile_strategy(cls: type[Strategy], instruments: int = ROOM) -> dict[Callb
         return _COMPILED[key]
     for function in [*cls.callbacks.values(), *cls.methods.values()]:
         refuse_internals(function, cls.__name__)
+    for part in cls.parts().values():
+        for function in part.indicator().methods.values():
+            if function.__module__.split(".")[0] != "nanotick":
+                refuse_internals(function, part.indicator().__name__)
     made: dict[int, Any] = {}
     methods = {n: _with_compiled_helpers(f, made) for n, f in cls.methods.items()}
-    as_self = strategy_at(cls.dtype_for(instruments), cls.__name__, methods)
+    as_self = strategy_at(cls.dtype_for(instruments), cls.__name__, methods, cls.parts())
     addresses: dict[Callback, int] = {}
     for which, function in cls.callbacks.items():
         body = kernel(_with_compiled_helpers(function, made))
@@ -168,11 +172,14 @@ def _refuse_narrowing(body: Any, function: Callable[..., Any], cls: type[Strateg
             continue
         for block in annotation.blocks.values():
             for statement in block.find_insts(ir.SetAttr):
-                default = cls.fields.get(statement.attr)
+                target = annotation.typemap.get(statement.target.name)
+                indicator = getattr(target, "cls", None)  # of an indicator's handle: the field is the indicator's
+                kind = indicator.fields.get(statement.attr) if indicator else type(cls.fields.get(statement.attr))
                 value_type = annotation.typemap.get(statement.value.name)
-                if type(default) is int and isinstance(value_type, types.Float):
+                if kind is int and isinstance(value_type, types.Float):
                     found = source_tree(function)
                     lines, path = (found[2], found[1]) if found else ([], function.__code__.co_filename)
-                    cause = f"self.{statement.attr} is int and is given a float: use int(...), or annotate it float"
+                    owner = indicator.__name__ if indicator else "self"
+                    cause = f"{owner}.{statement.attr} is int and is given a float: use int(...), or annotate it float"
                     name = f"{cls.__name__}.{function.__name__}"
                     raise StrategyError(Finding(path, statement.loc.line, name, lines, cause).message)

@@ -15,6 +15,7 @@ import numpy as np
 
 from nanotick.core.memory import dtype_digest, proxy_class
 from nanotick.core.mode import INTERPRET
+from nanotick.features import Part
 
 # every method of ctx by name: what checks, documentation and error messages go by
 METHODS: dict[str, Callable[..., Any]] = {}
@@ -54,9 +55,11 @@ if INTERPRET:
         """Accessor `f(address)` of a read-only view."""
         return view_proxy(dtype, name)
 
-    def strategy_at(dtype: np.dtype[Any], name: str, methods: dict[str, Callable[..., Any]]) -> Any:
+    def strategy_at(
+        dtype: np.dtype[Any], name: str, methods: dict[str, Callable[..., Any]], parts: dict[str, Part]
+    ) -> Any:
         """Accessor `f(address)` of a strategy's `self`."""
-        return type(name, (proxy_class(dtype, name),), {"__slots__": (), **methods})
+        return type(name, (proxy_class(dtype, name, parts),), {"__slots__": (), **methods})
 
 else:
     from llvmlite import ir
@@ -91,7 +94,7 @@ else:
 
     @infer_getattr
     class _ViewAttributes(_FlatAttributes):  # type: ignore[misc]
-        key = ViewRecord
+        key = ViewRecord  # type: ignore[assignment]
 
     lower_getattr_generic(ViewRecord)(_flat_getattr)
 
@@ -181,11 +184,16 @@ else:
         """Accessor `f(address)` of a read-only view."""
         return make_record_at(dtype, name, view_proxy(dtype, name), ViewRecord(dtype, name))
 
-    def strategy_at(dtype: np.dtype[Any], name: str, methods: dict[str, Callable[..., Any]]) -> Any:
-        """Accessor `f(address)` of a strategy's `self`; `methods` are its own functions besides callbacks."""
+    def strategy_at(
+        dtype: np.dtype[Any], name: str, methods: dict[str, Callable[..., Any]], parts: dict[str, Part]
+    ) -> Any:
+        """Accessor `f(address)` of a strategy's `self`.
+
+        `methods` are its own functions besides callbacks, `parts` the fields that are indicators.
+        """
         record_class = type("StrategyRecord", (FlatRecord,), {})
-        kind = record_class(dtype, name)
+        kind = record_class(dtype, name, {n: p.compiled() for n, p in parts.items()})
         register_model(record_class)(_AddressModel)
         for method, function in methods.items():
             overload_method(record_class, method, strict=False)(_choosing(function))
-        return make_record_at(dtype, name, proxy_class(dtype, name), kind)
+        return make_record_at(dtype, name, proxy_class(dtype, name, parts), kind)
