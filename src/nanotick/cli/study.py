@@ -50,6 +50,25 @@ def numbers(text: str, option: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+def shares(text: str, option: str) -> tuple[float, ...]:
+    """Read `0.05,0.1`: shares between 0 and 1.
+
+    Raises
+    ------
+    RunConfigError
+        It is none.
+    """
+    from nanotick.research.run_config import RunConfigError
+
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < share <= 1 for share in found):
+        raise RunConfigError(f"{option} {text}: expected shares between 0 and 1, for example 0.05,0.1")
+    return found
+
+
 def write_out(result: Any, json_path: Path | None, html: Path | None, title: str = "") -> None:
     """JSON and report, where they were asked for."""
     to_stdout = str(json_path) == "-"

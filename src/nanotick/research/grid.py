@@ -133,7 +133,7 @@ def fit_axes(axes: Sequence[Axis], config: RunConfig) -> list[Axis]:
     fitted = []
     for axis in axes:
         with_value(config, axis.name, axis.values[0], f"grid {axis.name}")
-        kind = _kind(axis.name, config)
+        kind = parameter_kind(axis.name, config)
         if axis.ranged and kind is int:
             axis = replace(axis, values=tuple(dict.fromkeys(round(v) for v in axis.values)))
         for value in axis.values:
@@ -153,7 +153,7 @@ def fit_axes(axes: Sequence[Axis], config: RunConfig) -> list[Axis]:
     return fitted
 
 
-def _kind(name: str, config: RunConfig) -> type:
+def parameter_kind(name: str, config: RunConfig) -> type:
     """Type of a strategy's parameter; float for what is none."""
     scope, _, inner = name.rpartition(".")
     for choice in config.strategies:

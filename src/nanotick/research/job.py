@@ -207,7 +207,7 @@ class BacktestRunner:
 
     def __call__(self, task: Task) -> Outcome:
         """Run a task; whatever goes wrong is its outcome."""
-        started, before = time.perf_counter(), _compiled()
+        started, before = time.perf_counter(), compiled_kernels()
         try:
             outcome = self.outcome(task, BacktestResult(self.prepare(task).run()))
         except Exception as error:
@@ -231,13 +231,14 @@ class BacktestRunner:
 def finished(outcome: Outcome, started: float, compiled_before: int) -> Outcome:
     """Fill in what the run cost."""
     outcome.seconds = time.perf_counter() - started
-    outcome.compiled = _compiled() - compiled_before
+    outcome.compiled = compiled_kernels() - compiled_before
     outcome.worker = os.getpid()
     outcome.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return outcome
 
 
-def _compiled() -> int:
+def compiled_kernels() -> int:
+    """Kernels this process had to compile so far."""
     from nanotick.core.mode import INTERPRET
 
     if INTERPRET:

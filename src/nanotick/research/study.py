@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nanotick.engine.replay import run_replay
 from nanotick.exchange.config import VenueConfig
@@ -18,7 +18,6 @@ from nanotick.research.executor import Executor
 from nanotick.research.grid import check_config
 from nanotick.research.job import BacktestJob, Job, Outcome, SharedData, Task
 from nanotick.research.run_config import RunConfig, RunConfigError, StrategyChoice, load_strategy
-from nanotick.research.run_log import RunLog
 from nanotick.research.scenario import Scenario
 from nanotick.risk.limits import RiskLimits
 from nanotick.strategies import BUILT_IN
@@ -175,6 +174,16 @@ def _absolute(use: str) -> str:
     return f"{Path(path).resolve()}:{cls}" if colon else str(Path(use).resolve())
 
 
+class Log(Protocol):
+    """Where finished runs are kept; `RunLog` is one."""
+
+    outcomes: dict[str, Outcome]
+
+    def append(self, outcome: Outcome) -> None:
+        """Keep a finished run."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ran:
     """What came of a study's tasks.
@@ -198,14 +207,14 @@ def run_tasks(
     job: Job,
     tasks: Sequence[Task],
     executor: Executor,
-    log: RunLog | None = None,
+    log: Log | None = None,
     progress: StudyProgress | None = None,
 ) -> Ran:
     """Run what is not done yet.
 
     Parameters
     ----------
-    log : RunLog, optional
+    log : Log, optional
         Has what was done before, and is given what is done now.
     progress : callable, optional
         `progress(done, total, seconds, failed)`, of the runs of this call.

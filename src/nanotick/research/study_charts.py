@@ -134,6 +134,7 @@ def even_histogram(
     signed: bool = True,
     marks: Sequence[tuple[float, str]] = (),
     bins: int = 40,
+    zero: bool = False,
 ) -> str:
     """Counts in bins of equal width; `marks` are lines with a word at values.
 
@@ -141,11 +142,15 @@ def even_histogram(
     ----------
     signed : bool
         Colour what is below zero as loss and what is above as gain.
+    zero : bool
+        Whether the axis must reach zero.
     """
     values = values[np.isfinite(values)]
     if not len(values):
         return empty(width, "nothing to show")
     low, high = float(values.min()), float(values.max())
+    if zero:
+        low, high = min(low, -0.1), max(high, 0.1)
     if low == high:
         low, high = padded(low, high)
     if signed and low < 0 < high:  # a bin ends at zero, so that each is of one colour
@@ -167,9 +172,11 @@ def even_histogram(
             f'<rect class="{style}" x="{frame.left + i * step + 0.5:.1f}" y="{y:.1f}" width="{max(step - 1, 0.8):.1f}" '
             f'height="{frame.bottom - y:.1f}"><title>{escape(title)}</title></rect>'
         )
+    drawn = -1e9
     for value, word in marks:
-        if low <= value <= high:
-            x = float(frame.x((value - low) / (high - low)))
+        x = float(frame.x((value - low) / (high - low)))
+        if low <= value <= high and x - drawn > 40:
+            drawn = x
             side, gap = ("end", -5) if x > frame.right - 90 else ("start", 5)
             body.append(f'<path class="mark" d="M{x:.1f} {frame.top}V{frame.bottom}"/>')
             body.append(
@@ -188,12 +195,14 @@ def even_histogram(
 
 def scatter(
     width: int, height: int, x: Floats, y: Floats, names: tuple[str, str], label: str,
-    line: tuple[float, float] | None = None, most: int = 1_500,
+    line: tuple[float, float] | None = None, most: int = 1_500, best: Floats | None = None,
 ) -> str:  # fmt: skip
     """Points of one figure against another, with a straight line (intercept, slope) through them.
 
     Parameters
     ----------
+    best : numpy.ndarray, optional
+        A second series over the same x, drawn as a line.
     most : int
         Points drawn: of more, evenly chosen ones.
     """
@@ -202,7 +211,8 @@ def scatter(
     if not len(x):
         return empty(width, "nothing to show")
     chosen = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).round().astype(np.int64))
-    (left, right), (low, high) = padded(float(x.min()), float(x.max())), padded(float(y.min()), float(y.max()))
+    reach = y if line is None else np.append(y, [line[0] + line[1] * float(v) for v in (x.min(), x.max())])
+    (left, right), (low, high) = (padded(float(np.nanmin(v)), float(np.nanmax(v))) for v in (x, reach))
     frame = Frame(width, height, min(low, 0.0), max(high, 0.0))
 
     def place(value: npt.NDArray[np.float64] | float) -> Floats:
@@ -214,6 +224,8 @@ def scatter(
     if line is not None and all(math.isfinite(v) for v in line):
         ends = np.array([float(x.min()), float(x.max())])
         body.append(f'<path class="line s4" d="{frame.path(place(ends), line[0] + line[1] * ends)}"/>')
+    if best is not None and len(best) == len(known):
+        body.append(f'<path class="line s0" d="{frame.path(place(x), best[known])}"/>')
     last = -1e9
     for value in round_ticks(left, right, max(2, frame.pixels // 110)):
         at = float(frame.x(place(value)))

@@ -25,7 +25,7 @@ def build_sweep_report(result: SweepResult, title: str | None = None) -> str:
     """The whole page as text."""
     names = ", ".join(a.name for a in result.axes)
     strategies = " and ".join(c.name or c.use.rpartition(":")[2] for c in result.config.strategies)
-    heading = title or f"Sweep of {strategies} over {names}"
+    heading = title or f"{result.word} of {strategies} over {names}"
     about = [
         f"{len(result.outcomes):,} runs of {len(result.configurations):,} configurations",
         f"{len(result.seeds)} seeds" if len(result.seeds) > 1 else "",
@@ -37,7 +37,7 @@ def build_sweep_report(result: SweepResult, title: str | None = None) -> str:
         headline(result),
         belief(result),
         curves(result),
-        maps(result),
+        maps(result) if all(axis.values for axis in result.axes) else history(result),
         configurations(result),
         failures(result),
         meanings(),
@@ -99,7 +99,13 @@ def _overfitting(found: Credibility) -> str:
         "Rank outside of the best inside",
         figure(
             lambda w: study_charts.even_histogram(
-                w, 190, over.logits, "Logits of the rank outside", lambda v: words.number(v, 1), marks=[(0.0, "median")]
+                w,
+                190,
+                over.logits,
+                "Logits of the rank outside",
+                lambda v: words.number(v, 1),
+                marks=[(0.0, "median")],
+                zero=True,
             ),
             HALF,
         ),
@@ -175,6 +181,22 @@ def maps(result: SweepResult) -> str:
     if left_out > 0:
         parts.append(f'<p class="said">{left_out} further pairs of parameters are not drawn.</p>')
     return "".join(parts)
+
+
+def history(result: SweepResult) -> str:
+    """The objective of every finished run in order, and the best so far: for searches, which have no grid."""
+    scores = [math.nan if o.error else result.objective(o.statistics) for o in result.outcomes]
+    known = np.array([s for s in scores if not math.isnan(s)])
+    if not len(known):
+        return ""
+    at = np.arange(1.0, len(known) + 1)
+    best = [*np.maximum.accumulate(known).tolist()]
+    body = figure(
+        lambda w: study_charts.scatter(
+            w, 240, at, known, ("run", result.objective.text), "Objective of each run", best=np.array(best)
+        )
+    )
+    return section("The search", body, "Every run that was not given up, in order; the line is the best so far.")
 
 
 def configurations(result: SweepResult) -> str:

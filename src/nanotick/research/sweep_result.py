@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +110,7 @@ class Credibility:
     why_not: str
 
 
-def judge(returns: Floats, chosen: int) -> Credibility:
+def judge(returns: Floats, chosen: int, tried: int = 0) -> Credibility:
     """Judge the choice of one column among all.
 
     Parameters
@@ -119,17 +119,20 @@ def judge(returns: Floats, chosen: int) -> Credibility:
         Shape (observations, configurations).
     chosen : int
         Column.
+    tried : int
+        Configurations tried, when that is more than there are series of.
     """
-    observations, trials = returns.shape
+    observations, columns = returns.shape
+    trials = max(columns, tried)
     ratios = np.array([moments(column).sharpe for column in returns.T])
     known = np.nan_to_num(ratios)  # who never moved has shown a ratio of zero
-    variance = float(known.var(ddof=1)) if trials > 1 else 0.0
+    variance = float(known.var(ddof=1)) if columns > 1 else 0.0
     found = moments(returns[:, chosen])
     shape = (found.skewness, found.kurtosis)
     independent = effective_trials(returns)
     overfitting, why_not = None, ""
     blocks = usable_blocks(observations)
-    if trials < 2:
+    if columns < 2:
         why_not = "there was only one configuration to choose from"
     elif blocks < 4:
         why_not = f"{observations} steps of returns are too few to cut into blocks: more data, or a shorter interval"
@@ -228,8 +231,8 @@ class SweepResult:
 
     @cached_property
     def robustness(self) -> Robustness | None:
-        """The best cell and its neighbourhood."""
-        return robustness(self.surface)
+        """The best cell and its neighbourhood; None without a grid."""
+        return robustness(self.surface) if all(axis.values for axis in self.axes) else None
 
     @cached_property
     def returns(self) -> tuple[Ints, Floats, list[Configuration]]:
@@ -259,7 +262,12 @@ class SweepResult:
         _, returns, kept = self.returns
         if self.best is None or self.best not in kept:
             return None
-        return judge(returns, kept.index(self.best))
+        return judge(returns, kept.index(self.best), self.tried)
+
+    @property
+    def tried(self) -> int:
+        """Configurations that were looked at before the best was chosen."""
+        return len(self.configurations)
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -314,11 +322,14 @@ class SweepResult:
             paths.append(put_in_place(temporary, path))
         return paths[0], paths[1]
 
+    schema: ClassVar[str] = SCHEMA
+    word: ClassVar[str] = "Sweep"
+
     def to_dict(self) -> dict[str, Any]:
         """The stable structure that `--json` prints (docs/research.md)."""
         return plain(  # type: ignore[no-any-return]
             {
-                "schema": SCHEMA,
+                "schema": self.schema,
                 "version": __version__,
                 "partial": self.partial,
                 "objective": self.objective.text,
