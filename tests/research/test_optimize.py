@@ -28,7 +28,7 @@ def searched(day):
 
 def test_a_search_finds_that_taking_less_loses_less(day, searched):
     eager = nt.backtest(day, Taker(wait=0.5, size=100), cash="1000000").statistics.total.net
-    assert eager < 2 * searched.best.score < 0
+    assert eager < -100 < -10 < searched.best.score
     assert dict(searched.best.settings)["wait"] > 4
     assert searched.best.score == max(c.score for c in searched.ranked if c.score == c.score)
     assert searched.credibility.trials == searched.tried
