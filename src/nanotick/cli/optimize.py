@@ -99,7 +99,7 @@ def optimize(
     data_format
         Format of the recordings, when it is not recognised.
     per_symbol
-        One instance of each strategy for each symbol; built-in strategies are run so unless told otherwise.
+        One instance of each strategy for each symbol, instead of one over all.
     json_path
         Write figures as JSON here; - prints them and nothing else.
     html

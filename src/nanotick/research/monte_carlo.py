@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nanotick import __version__
+from nanotick.core.files import write_text
 from nanotick.exchange.config import VenueConfig
 from nanotick.research.backtest import Data
 from nanotick.research.bootstrap import Distribution, Floats, Paths, bootstrap, summarise
@@ -25,7 +26,6 @@ from nanotick.research.run_log import RunLog
 from nanotick.research.scenario import Scenario, scenario_from
 from nanotick.research.study import StrategyLike, StudyProgress, open_study, run_tasks, study_config
 from nanotick.research.summary import plain
-from nanotick.research.sweep_result import write_text
 from nanotick.risk.limits import RiskLimits
 
 SCHEMA = "nanotick.monte_carlo/1"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanotick import __version__
+from nanotick.core.files import write_text
 from nanotick.exchange.config import VenueConfig
 from nanotick.research.backtest import Data, Inputs
 from nanotick.research.executor import Executor, make_executor
@@ -28,7 +29,7 @@ from nanotick.research.sharpe import minimum_track_record_length, moments, proba
 from nanotick.research.splits import Window, sessions_of, walk_forward_windows
 from nanotick.research.study import StrategyLike, StudyProgress, open_study, run_tasks, study_config
 from nanotick.research.summary import plain
-from nanotick.research.sweep_result import Configuration, write_text
+from nanotick.research.sweep_result import Configuration
 from nanotick.risk.limits import RiskLimits
 
 SCHEMA = "nanotick.walk_forward/1"
