@@ -12,6 +12,7 @@ from nanotick.exchange.market.engine import exchange_call as exchange_call
 from nanotick.exchange.market.engine import exchange_command as exchange_command
 from nanotick.exchange.market.exchange import ExchangeError as ExchangeError
 from nanotick.exchange.market.exchange import MatchingExchange as MatchingExchange
+from nanotick.exchange.market.phases import exchange_phase as exchange_phase
 from nanotick.exchange.market.records import Allocation as Allocation
 from nanotick.exchange.market.records import ExchangeStatus as ExchangeStatus
 from nanotick.exchange.market.records import Feeds as Feeds

@@ -15,6 +15,7 @@ from nanotick.core.kernel import inlined, kernel
 from nanotick.core.memory import load_i64, store_i64
 from nanotick.core.records import MAKER, CancelReason, CommandFlag, FillReason, Flag, Kind
 from nanotick.exchange.fees import fill_fee
+from nanotick.exchange.market.bands import note_trade
 from nanotick.exchange.market.feed import answer, publish, publish_level, report, tell
 from nanotick.exchange.market.records import (
     CLIENT_MASK,
@@ -102,6 +103,8 @@ def trade(exchange: int, slot: int, qty: int, price: int, now: int) -> None:
     order.filled += qty
     market.last_price = price
     market.volume += qty
+    if market.band_rate != 0:
+        note_trade(exchange, instrument, price, now)
     displayed = order.part == LIT
     if displayed and market.feeds & _ORDERS:
         publish(exchange, now, _EXECUTE, instrument, -side, price, qty, order.ref, number, _PRINTABLE)

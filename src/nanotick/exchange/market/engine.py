@@ -34,6 +34,7 @@ from nanotick.core.memory import load_i32, mul_wrap, prefetch
 from nanotick.core.records import RECORD_SIZE, Kind, command_at
 from nanotick.exchange.market.clock import exchange_clock
 from nanotick.exchange.market.commands import work_command
+from nanotick.exchange.market.phases import exchange_phase
 from nanotick.exchange.market.records import MARKET_ORDER, exchange_at, market_order_at
 from nanotick.exchange.market.resting import order_key
 
@@ -69,6 +70,7 @@ class Call(IntEnum):
 
     COMMAND = 0  # a address of a COMMAND
     CLOCK = 1
+    PHASE = 2  # a instrument, b Phase
 
 
 @kernel("i8(i8,i8,i8,i8,i8)")
@@ -78,6 +80,8 @@ def exchange_call(exchange: int, call: int, a: int, b: int, now: int) -> int:
         return work_command(exchange, a, now)
     if call == 1:
         return exchange_clock(exchange, now)
+    if call == 2:
+        return exchange_phase(exchange, a, b, now)
     return -1
 
 

@@ -19,8 +19,10 @@ from nanotick.book import BookStore
 from nanotick.book.records import EMPTY_ASK, EMPTY_BID
 from nanotick.core.arena import HUGE_PAGE, Arena
 from nanotick.core.instruments import INSTRUMENT, Instrument, InstrumentTable
+from nanotick.core.kernel import python_body
 from nanotick.core.records import COMMAND, EVENT, Kind, OrderType, RejectReason, TimeInForce
 from nanotick.exchange.market import records
+from nanotick.exchange.market.bands import set_reference
 from nanotick.exchange.market.config import ExchangeConfig, MarketRules, Participant
 from nanotick.exchange.market.engine import Call, exchange_batch, exchange_call
 
@@ -121,10 +123,13 @@ class MatchingExchange:
         row["expiry_capacity"] = slots
         row["auction_capacity"] = sizes["max_levels"]
         row["schedule_end"] = len(rows)
+        row["market_deadline"] = records.NEVER
         row["next_deadline"] = rows[0][0] if rows else records.NEVER
         self._lay_participants()
         for number in range(count):
-            self._lay_market(number, self.config.rules_of(self.instruments[number].symbol))
+            rules = self.config.rules_of(self.instruments[number].symbol)
+            self._lay_market(number, rules)
+            python_body(set_reference)(self.address, number, rules.reference)
 
     def _lay_participants(self) -> None:
         view = self.regions["participants"].view
@@ -175,7 +180,6 @@ class MatchingExchange:
         row["price_low"] = rules.price_low if rules.price_low is not None else int(facts["tick_size"])
         row["price_high"] = rules.price_high if rules.price_high is not None else records.QTY_LIMIT
         row["venue"] = facts["venue"]
-        row["reference"] = rules.reference
         row["band_rate"] = round(rules.band * 1e9)
         row["band_action"] = int(rules.band_auction)
         row["limit_since"] = records.NEVER
@@ -289,6 +293,12 @@ class MatchingExchange:
     def clock(self, now: int) -> int:
         """Do what is due by now; returns how many things were done."""
         return self._call(Call.CLOCK, 0, 0, now)
+
+    def phase(self, instrument: int, phase: records.Phase, now: int = 0) -> int:
+        """Put an instrument into a phase; returns the quantity traded in the auction that ended."""
+        if not 0 <= instrument < len(self.instruments):
+            raise IndexError(f"exchange {self.name!r}: no instrument {instrument}, there are {len(self.instruments)}")
+        return self._call(Call.PHASE, instrument, int(phase), now)
 
     def batch(self, commands: npt.NDArray[Any]) -> int:
         """Work COMMAND records, each at its own `ts`; returns how many (see `exchange_batch`)."""

@@ -134,9 +134,13 @@ EXCHANGE = np.dtype(
         ("trade_mask", "<i8"),
         ("expiries", "<i8"),  # entries of the heap
         ("expiry_capacity", "<i8"),
+        ("market_deadline", "<i8"),  # ns: no clock of a market is due before it
         ("schedule_next", "<i8"),
         ("schedule_end", "<i8"),
         ("auction_capacity", "<i8"),
+        ("auction_price", "<i8"),  # what the auction last looked at would do
+        ("auction_volume", "<i8"),
+        ("auction_surplus", "<i8"),  # buys less sells
         ("refused", "<i8"),  # commands refused
         ("commands", "<i8"),  # commands worked
     ],

@@ -12,6 +12,7 @@ from nanotick.book.order_index import id_entry, index_insert
 from nanotick.book.records import EMPTY_RANK, cell_at, order_at, side_at, store_at
 from nanotick.core.kernel import inlined, kernel
 from nanotick.core.records import CancelReason, CommandFlag, Kind, OrderType, TimeInForce
+from nanotick.exchange.market.bands import set_phase, watch_limit_state
 from nanotick.exchange.market.crossing import available, hidden_best, take
 from nanotick.exchange.market.expiry import expire_later, expiry_time
 from nanotick.exchange.market.feed import answer, end_message, publish_quote
@@ -406,6 +407,10 @@ def look_after(exchange: int, instrument: int, now: int) -> None:
                     continue
             if market.watch & _WATCH_PEGS:
                 busy = _move_pegs(exchange, instrument, now)
+    if market.auction_end == CALLED:
+        set_phase(exchange, instrument, _VOLATILITY, now)
+    if market.watch & _WATCH_BANDS:
+        watch_limit_state(exchange, instrument, now)
     if market.watch & _WATCH_QUOTES:
         publish_quote(exchange, now, instrument)
 
