@@ -32,6 +32,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("walk-forward", "nanotick.cli.walk_forward:walk_forward", "Choose on what was known, test on what came after."),
     ("monte-carlo", "nanotick.cli.monte_carlo:monte_carlo", "Try a strategy in many markets and redraw its returns."),
     ("data", "nanotick.cli.data:app", "Convert, inspect and validate recorded market data."),
+    ("market", "nanotick.cli.market:app", "List, fit, simulate and measure living markets."),
     ("strategies", "nanotick.cli.strategies:strategies", "List the built-in strategies and their parameters."),
     ("warmup", "nanotick.cli.warmup:warmup", "Compile every kernel now, instead of at first use."),
     ("doctor", "nanotick.cli.doctor:doctor", "Check what nanotick needs of this machine."),

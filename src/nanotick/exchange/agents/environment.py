@@ -6,9 +6,9 @@ Every step of dt seconds the log value of instrument i moves by
 
 with independent standard normal z_f (one a factor) and e_i, so the correlation of two instruments is the product of
 their loads summed over the factors (Ross 1976). v is the volatility of the regime (a Markov chain, Hamilton 1989) times
-the square root of the day's activity; c_i = exp(h_i - s^2) with h_i an Ornstein-Uhlenbeck process of stationary standard
-deviation s (Taylor 1982) gives clustering. News arrive as Poisson processes, one for the market and one for each
-instrument, move the value at once and raise activity, which fades exponentially. The day's activity is
+the square root of the day's activity; c_i = exp(h_i - s^2), with h_i an Ornstein-Uhlenbeck process of stationary
+standard deviation s (Taylor 1982), gives clustering. News arrive as Poisson processes, one for the market and one for
+each instrument, move the value at once and raise activity, which fades exponentially. The day's activity is
 
     base + open * exp(-x / decay) + close * exp(-(1 - x) / decay),   x the share of the session gone,
 

@@ -32,7 +32,7 @@ from nanotick.core.memory import record_at
 from nanotick.core.records import RECORD_SIZE, Flag, Kind, event_at
 from nanotick.exchange.agents.hawkes import CANCEL, LIMIT, MARKET
 
-DISTANCES = 32
+DISTANCES = 64
 SPREADS = 64
 _MAX_GAP = 3_600_000_000_000  # ns: nothing is sampled across a longer silence
 _ADD, _REDUCE, _DELETE, _LEVEL = int(Kind.ADD), int(Kind.REDUCE), int(Kind.DELETE), int(Kind.LEVEL)

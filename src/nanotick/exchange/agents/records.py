@@ -105,7 +105,8 @@ LINK = np.dtype(
         ("exchange_address", "<i8"),
         ("book_address", "<i8"),
         ("reports_seen", "<i8"),  # sequence number of the next report the world has not read
-        ("pad", "<i8"),
+        ("command_function", "<i8"),  # code that works a command: see `doors`
+        ("clock_function", "<i8"),  # code that lets the exchange do what is due
     ],
     align=True,
 )
@@ -214,6 +215,8 @@ FLOW_RECORD = np.dtype(
         ("market_sizes", "<i4"),
         ("seed_depth", "<i4"),  # levels with orders at the start
         ("seed_orders", "<i4"),  # orders at each
+        ("seeds", "<i4"),  # first orders still to be placed
+        ("event", "<i4"),  # type of the event under way, -1: none
         ("decay", "<f8", (SCALES,)),  # 1/s
         ("excitation", "<f8", (SCALES * TYPES,)),  # 1/s, by scale and target
         ("kick", "<f8", (SCALES * TYPES * TYPES,)),  # by scale, source and target
@@ -268,6 +271,7 @@ EXECUTION_RECORD = np.dtype(
         ("start", "<i8"),  # ns UTC
         ("start_mid", "<f8"),
         ("cash_before", "<i8"),
+        ("position", "<i8"),  # of the agent, as far as it is counted
         ("flip", "<f8"),  # probability that the next order is on the other side
         ("last_side", "<i8"),
     ],
