@@ -25,6 +25,7 @@ ALLOWED: tuple[tuple[str, str, str], ...] = (
     ("core/cache.py", "unordered", "deletes every match, in whatever order the directory gives them"),
     ("core/warmup.py", "wall-clock", "says how long compiling took; no kernel sees it"),
     ("engine/backtest.py", "wall-clock", "progress and duration for people: events a second, time left"),
+    ("engine/simulate.py", "wall-clock", "progress and duration for people: events a second, times real time"),
 )
 
 _CLOCK_CALLS = frozenset(

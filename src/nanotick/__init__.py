@@ -35,6 +35,7 @@ _PUBLIC: dict[str, str] = {
     "BacktestResult": "nanotick.research.results",
     "StrategySetup": "nanotick.engine.local",
     "backtest": "nanotick.research.backtest",
+    "simulate": "nanotick.research.simulate",
     "sweep": "nanotick.research.sweep",
     "SweepResult": "nanotick.research.sweep_result",
     "optimize": "nanotick.research.optimize",

@@ -250,10 +250,11 @@ def test_an_interrupted_run_reports_what_was_run(day, monkeypatch, tmp_path, cap
 
 def test_the_demonstration_makes_a_report_and_says_what_next(tmp_path, capsys):
     html, picture = tmp_path / "demo.html", tmp_path / "images" / "demo.svg"
-    assert run(["demo", "--hours", "0.02", "--html", str(html), "--picture", str(picture)]) == DONE
-    text = capsys.readouterr().out
-    for wanted in ("market_making ALFA", "imbalance GAMA", str(html), "nanotick data convert"):
-        assert wanted in text.replace("\n", "")
+    assert run(["demo", "--seconds", "12", "--html", str(html), "--picture", str(picture)]) == DONE
+    captured = capsys.readouterr()
+    for wanted in ("69 US symbols", "market_making", "pair SPY QQQ", str(html), "nanotick data convert"):
+        assert wanted in captured.out.replace("\n", "")
+    assert "12 of 12 s" in captured.err and "x real time" in captured.err
     assert "market making" in html.read_text().lower()
     assert picture.read_text().startswith("<svg ")
 
@@ -261,10 +262,26 @@ def test_the_demonstration_makes_a_report_and_says_what_next(tmp_path, capsys):
 def test_the_demonstration_is_the_same_every_time(capsys):
     found = []
     for _ in range(2):
-        assert run(["demo", "--hours", "0.01", "--html", os.devnull, "--json", "-"]) == DONE
+        assert run(["demo", "--seconds", "3", "--html", os.devnull, "--json", "-"]) == DONE
         found.append(as_json(capsys))
     assert found[0]["hashes"] == found[1]["hashes"]
     assert found[0]["total"] == found[1]["total"]
+
+
+def test_strategies_trade_in_a_described_market(tmp_path, capsys):
+    html = tmp_path / "sim.html"
+    code = run(["simulate", "us-equities", "-s", "imbalance", "--symbols", "AAPL,MSFT", "--seconds", "20",
+                "--set", "size=10", "--seed", "3", "--html", str(html), "--json", "-"])  # fmt: skip
+    assert code == DONE
+    found = as_json(capsys)
+    assert found["total"]["fills"] > 0
+    assert html.exists()
+    assert run(["simulate", "us-equities"]) == USAGE
+    assert "no strategy" in capsys.readouterr().err
+    assert run(["simulate", "us-equitie", "-s", "imbalance"]) == BAD
+    assert "us-equities" in capsys.readouterr().err
+    assert run(["simulate", "us-equities", "-s", "statistical-arbitrage", "--symbols", "AAPL"]) == USAGE
+    assert "2 to 8 instruments" in capsys.readouterr().err
 
 
 def test_synthetic_data_becomes_a_file(tmp_path, capsys):

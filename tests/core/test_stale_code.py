@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,7 @@ def test_the_closure_of_a_module_is_what_importing_it_loads() -> None:
 
 
 def test_a_function_made_at_run_time_is_told_by_what_it_closes_over() -> None:
-    def make(value: object) -> object:
+    def make(value: object) -> Callable[[int], object]:
         def inner(x: int) -> object:
             return value
 

@@ -21,11 +21,12 @@ DONE, BAD, USAGE, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
 _HELP = """Backtest and run high-frequency strategies written in Python.
 
-Start with `nanotick demo`: it makes a day of data, trades it and writes a report.
+Start with `nanotick demo`: it opens a market of agents, trades in it and writes a report.
 """
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("demo", "nanotick.cli.demo:demo", "Make a synthetic day, trade it with two strategies, write a report."),
+    ("demo", "nanotick.cli.demo:demo", "Open the embedded exchange, trade two minutes in it, write a report."),
+    ("simulate", "nanotick.cli.simulate:simulate", "Run strategies in a market of agents that reacts to them."),
     ("backtest", "nanotick.cli.backtest:backtest", "Run strategies over recorded data."),
     ("sweep", "nanotick.cli.sweep:sweep", "Run strategies with every combination of parameters."),
     ("optimize", "nanotick.cli.optimize:optimize", "Search for the best parameters, giving up early on bad ones."),

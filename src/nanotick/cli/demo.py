@@ -9,25 +9,23 @@ from cyclopts import Parameter
 
 INTERRUPTED = 130
 CASH = "1000000"
-# A fee schedule like that of a US equity exchange: cents a share, paid to whoever rests.
-FEES = {"maker_per_unit": "-0.0020", "taker_per_unit": "0.0030"}
-LATENCY = {"model": "lognormal", "ns": 45_000, "spread": 0.25, "minimum_ns": 15_000}
-
+MARKET = "us-equities"
+LIQUID = ("SPY", "QQQ", "NVDA", "TSLA", "AAPL", "MSFT", "META", "AMZN", "GOOGL", "IBIT")
 
 NEXT = (
     "nanotick strategies                     what is built in, and what can be set",
-    "nanotick data synthetic -o day.nt       a day like this one as a file",
-    "nanotick backtest day.nt -s imbalance --set threshold=0.8 --html mine.html",
-    "nanotick data convert SOURCE -o real.nt your own recordings",
+    "nanotick market list                    markets to trade in; `nanotick market show us-equities`",
+    "nanotick simulate crypto -s cross-venue-arbitrage --seconds 300 --html crypto.html",
+    "nanotick data convert SOURCE -o real.nt your own recordings, then nanotick backtest real.nt -s imbalance",
 )
 
 
 def demo_config(seed: int) -> Any:
-    """What the demonstration runs: market making and imbalance on each of three symbols."""
+    """What the demonstration runs: market making, momentum and a pair, in the US market."""
     from nanotick.research.run_config import RunConfig, StrategyChoice
 
     return RunConfig(
-        data=(f"synthetic day, seed {seed}",),
+        data=(f"market {MARKET}, seed {seed}",),
         cash=CASH,
         sample_interval=1.0,
         seed=seed,
@@ -35,12 +33,21 @@ def demo_config(seed: int) -> Any:
             StrategyChoice(
                 "glft",
                 name="market_making",
-                per_symbol=True,
-                parameters={"size": 100, "limit": 10, "gamma": 0.05, "k": 1.5, "sigma": 0.5},
+                symbols=LIQUID,
+                parameters={"size": 100, "limit": 5, "gamma": 0.05, "k": 1.5, "sigma": 0.5},
             ),
-            StrategyChoice("imbalance", per_symbol=True, parameters={"threshold": 0.9, "size": 100}),
+            StrategyChoice(
+                "momentum",
+                symbols=LIQUID,
+                parameters={"fast": 1.0, "slow": 10.0, "window": 50, "sample": 200_000_000, "size": 100},
+            ),
+            StrategyChoice(
+                "statistical-arbitrage",
+                name="pair SPY QQQ",
+                symbols=("SPY", "QQQ"),
+                parameters={"memory": 20.0, "warm_up": 60, "entry": 1.5, "value": 100_000.0},
+            ),
         ),
-        venue={"entry_latency": LATENCY, "response_latency": LATENCY, "fees": FEES},
     )
 
 
@@ -50,18 +57,21 @@ def demo(
     json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     picture: Path | None = None,
     seed: int = 7,
-    hours: float = 6.5,
+    seconds: float = 120.0,
+    speed: float = 10.0,
+    live: bool | None = None,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
 ) -> int:
-    """Make a synthetic order-book day, trade it with market making and imbalance, write a report.
+    """Open the embedded exchange with 69 US symbols, trade two minutes in it, write a report.
 
-    Nothing is downloaded. The day is the same for the same seed on every machine.
+    Nothing is downloaded and no account is needed: agents make the market, and react to what the strategies do. The
+    market is the same for the same seed on every machine.
 
     For example:
 
     nanotick demo
 
-    nanotick demo --seed 8 --html monday.html --json monday.json
+    nanotick demo --seed 8 --speed 0 --html monday.html --json monday.json
 
     Parameters
     ----------
@@ -72,9 +82,13 @@ def demo(
     picture
         Also draw a picture of the run (SVG), as in the project's README.
     seed
-        Of the day.
-    hours
-        Length of the session.
+        Of the market.
+    seconds
+        Simulated time.
+    speed
+        Simulated seconds in one second on the live screen; 0 for as fast as it can.
+    live
+        Draw the live screen; by default on a terminal.
     quiet
         No progress.
     """
@@ -83,39 +97,30 @@ def demo(
 
     from nanotick.cli.backtest import show
     from nanotick.cli.progress import RunProgress, Stopwatch, cold_sentence
-    from nanotick.data.synthetic import synthetic_day
+    from nanotick.cli.simulate import simulation_options
     from nanotick.research import run_config as rc
-    from nanotick.research.backtest import backtest
+    from nanotick.research.results import BacktestResult
+    from nanotick.research.simulate import build_simulation
+    from nanotick.terminal.live import watch
 
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     quiet = quiet or str(json_path) == "-"
     chosen = demo_config(seed)
-    with RunProgress("making a day of order-book data", quiet) as progress:
+    with RunProgress("opening the market", quiet) as progress:
         progress.waiting(cold_sentence())
-        day = synthetic_day(seed=seed, seconds=hours * 3_600, progress=progress.share)
-    symbols = ", ".join(day.instruments.symbols)
+        run = build_simulation(MARKET, rc.build_setups(chosen), **simulation_options(chosen, seconds, 5.0))
     if not quiet:
-        Console().print(Text(f"{len(day.events):,} events of {symbols}, order by order, from seed {seed}"))
-    with RunProgress("trading it", quiet) as progress:
-        progress.waiting(cold_sentence())
-        result = backtest(
-            (day.events, day.instruments),
-            rc.build_setups(chosen),
-            venue=rc.build_venue(chosen),
-            cash=chosen.cash,
-            sample_interval=chosen.sample_interval,
-            seed=seed,
-            progress=progress.events,
-            config=chosen.as_dict(),
-        )
-    show(result, json_path, html, "Market making and imbalance on a synthetic day")
+        Console().print(Text(f"{len(run.instruments)} US symbols, {run.living.participants:,} agents, seed {seed}"))
+    ladder = run.instruments.symbols.index("SPY")
+    result = BacktestResult(watch(run, "nanotick demo", speed=speed, live=live, quiet=quiet, ladder=ladder))
+    show(result, json_path, html, "Market making, momentum and a pair in the embedded exchange")
     if picture:
         from nanotick.research.picture import write_picture
 
         write_picture(result, picture)
     if not quiet:
         console = Console()
-        console.print(Text(f"{watch.seconds:.1f} s in all. Next:", style="bold"))
+        console.print(Text(f"{stopwatch.seconds:.1f} s in all. Next:", style="bold"))
         for line in NEXT:
             console.print(f"  {line}", highlight=False, soft_wrap=True)
     return INTERRUPTED if result.partial else 0

@@ -39,6 +39,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",
     "nanotick.engine.replay",
+    "nanotick.engine.simulate_loop",
     "nanotick.engine.step",
     "nanotick.exchange.agents.hawkes",
     "nanotick.exchange.agents.hawkes_fit",

@@ -353,6 +353,13 @@ def build_venue(config: RunConfig) -> VenueConfig:
     return venue_config(config.venue)
 
 
+def _bound(cls: type[Strategy], name: str, instruments: tuple[int, ...], choice: StrategyChoice) -> dict[str, Any]:
+    try:
+        return cls.bound_to(instruments, dict(choice.parameters))
+    except ValueError as error:
+        raise RunConfigError(f"strategy {name}: {error}; give it `symbols`") from None
+
+
 def build_setups(config: RunConfig) -> Callable[[InstrumentTable], list[StrategySetup]]:
     """Strategies with their instruments, once these are known.
 
@@ -376,7 +383,7 @@ def build_setups(config: RunConfig) -> Callable[[InstrumentTable], list[Strategy
             groups = [(n,) for n in numbers] if choice.per_symbol and len(numbers) > 1 else [tuple(numbers)]
             for group in groups:
                 label = f"{name} {table[group[0]].symbol}" if len(groups) > 1 else name
-                made.append(StrategySetup(cls(**choice.parameters), group, cash, limits, label))
+                made.append(StrategySetup(cls(**_bound(cls, name, group, choice)), group, cash, limits, label))
         names = [s.name for s in made]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:

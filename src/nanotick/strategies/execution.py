@@ -63,6 +63,11 @@ class Execution(Strategy):
     finished: int = 0  # ns when the last of it was done, 0: not yet
     slice_number: int = -1
 
+    @classmethod
+    def bound_to(cls, instruments: tuple[int, ...], parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parent is in the first instrument chosen, unless one was named."""
+        return {"instrument": instruments[0] if instruments else 0, **parameters}
+
     def on_start(self, ctx: Any) -> None:
         self.slices = max(self.slices, 1)
         self.born = ctx.now()

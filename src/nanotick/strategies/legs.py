@@ -37,6 +37,16 @@ class Legs(Strategy):
 
     wanted: Array = ints(MAX_LEGS)  # position, quantity units
 
+    @classmethod
+    def bound_to(cls, instruments: tuple[int, ...], parameters: dict[str, Any]) -> dict[str, Any]:
+        """The legs are the instruments chosen, in the run's order, unless they were named."""
+        if "legs" in parameters or "first" in parameters:
+            return parameters
+        if not 2 <= len(instruments) <= MAX_LEGS:
+            raise ValueError(f"{cls.__name__} takes 2 to {MAX_LEGS} instruments as its legs, found {len(instruments)}")
+        legs = [n + 1 for n in instruments] + [0] * (MAX_LEGS - len(instruments))
+        return {"count": len(instruments), **parameters, "legs": legs}
+
     def leg(self, n: int) -> int:
         """Instrument of a leg."""
         return self.legs[n] - 1 if self.legs[n] > 0 else self.first + n

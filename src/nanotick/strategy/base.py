@@ -100,6 +100,11 @@ class Strategy:
                 )
             self._values[name] = _converted(type(self).__name__, name, self.fields[name], value)
 
+    @classmethod
+    def bound_to(cls, instruments: tuple[int, ...], parameters: dict[str, Any]) -> dict[str, Any]:
+        """Parameters for working on certain instruments of a run; strategies that name instruments fill them in."""
+        return parameters
+
     @property
     def name(self) -> str:
         """The class's name."""
