@@ -26,7 +26,9 @@ FAR = 900 * TICKS
 INSTRUMENT = Instrument("PAPER", "SIM", price_decimals=4, qty_decimals=0, tick_size="0.0001", lot_size="1")
 
 
-def recording(mids: npt.NDArray[np.float64], reach: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+def recording(
+    mids: npt.NDArray[np.float64], reach: npt.NDArray[np.float64], least: float = -np.inf
+) -> npt.NDArray[Any]:
     """EVENT rows of steps.
 
     Parameters
@@ -35,6 +37,8 @@ def recording(mids: npt.NDArray[np.float64], reach: npt.NDArray[np.float64]) -> 
         The mid at the start of each step and after the last; price units of the papers.
     reach : ndarray, shape (steps, 2)
         Distance from the mid of the trade that buys (hits asks) and of the one that sells.
+    least : float
+        Trades at a smaller distance are left out: nobody quotes there.
     """
     steps = len(reach)
     rows = np.zeros((steps, 3), EVENT)
@@ -51,11 +55,17 @@ def recording(mids: npt.NDArray[np.float64], reach: npt.NDArray[np.float64]) -> 
     flat = rows.reshape(-1)
     flat["ts_recv"] = flat["ts_venue"]
     flat["flags"] = BOTH_SIDES | int(Flag.LAST)
+    kept = np.ones((steps, 3), np.bool_)
+    kept[:, 1:] = reach >= least
+    flat = flat[kept.reshape(-1)]
     flat["seq"] = np.arange(1, len(flat) + 1)
     return flat
 
 
-def reaches(rng: np.random.Generator, steps: int, probability: float, k: float) -> npt.NDArray[np.float64]:
-    """Trade distances for a fill probability `probability * exp(-k delta)` a step, shape (steps, 2)."""
-    distance: npt.NDArray[np.float64] = np.log(probability / rng.random((steps, 2))) / k
+def reaches(
+    rng: np.random.Generator, steps: int, probability: float, k: float, poisson: bool = False
+) -> npt.NDArray[np.float64]:
+    """Trade distances, shape (steps, 2), for fills with p = `probability` exp(-k delta) a step, or 1 - exp(-p)."""
+    u = rng.random((steps, 2))
+    distance: npt.NDArray[np.float64] = np.log(probability / (-np.log1p(-u) if poisson else u)) / k
     return distance

@@ -57,13 +57,22 @@ class PaperMaker(AvellanedaStoikov):
 
 
 def outcomes(
-    strategy: Strategy, rng: np.random.Generator, sigma: float, dt: float, steps: int, probability: float, k: float
+    strategy: Strategy,
+    rng: np.random.Generator,
+    sigma: float,
+    dt: float,
+    steps: int,
+    probability: float,
+    k: float,
+    count: int = PATHS,
+    poisson: bool = False,
+    least: float = -np.inf,
 ) -> tuple[np.ndarray[Any, Any], ...]:
-    """Profit, final inventory and fills of `PATHS` paths, in the paper's units."""
-    moves = rng.choice([-1.0, 1.0], (PATHS, steps)) * sigma * math.sqrt(dt)
-    paths = 100.0 + np.concatenate([np.zeros((PATHS, 1)), np.cumsum(moves, axis=1)], axis=1)
+    """Profit, final inventory and fills of `count` paths, in the paper's units."""
+    moves = rng.choice([-1.0, 1.0], (count, steps)) * sigma * math.sqrt(dt)
+    paths = 100.0 + np.concatenate([np.zeros((count, 1)), np.cumsum(moves, axis=1)], axis=1)
     mids = np.concatenate([paths[:, :-1].reshape(-1), paths[-1:, -1]])
-    events = recording(mids, reaches(rng, PATHS * steps, probability, k))
+    events = recording(mids, reaches(rng, count * steps, probability, k, poisson), least)
     setup = StrategySetup(strategy, cash=10**17)
     run = Backtest(
         [Recording(events)], InstrumentTable([INSTRUMENT]), [setup], VenueConfig(), FREE, 0, capacity=CAPACITY
@@ -73,9 +82,9 @@ def outcomes(
     path = (fills["ts_venue"] - events["ts_venue"][0]) // (steps * STEP_NS)
     signed = fills["qty"] * fills["side"]
     price = (fills["price"] - BASE) / TICKS
-    cash = np.bincount(path, weights=-signed * price, minlength=PATHS)
-    q = np.bincount(path, weights=signed, minlength=PATHS)
-    return cash + q * paths[:, -1], q, np.bincount(path, minlength=PATHS)
+    cash = np.bincount(path, weights=-signed * price, minlength=count)
+    q = np.bincount(path, weights=signed, minlength=count)
+    return cash + q * paths[:, -1], q, np.bincount(path, minlength=count)
 
 
 # gamma: inventory and symmetric strategy: mean profit, its deviation, deviation of the final inventory, fills a run
@@ -105,6 +114,10 @@ def check_avellaneda_stoikov(gamma: float, symmetric: bool, rounds: int) -> None
     profit, q, fills = (np.concatenate([r[i] for r in results]) for i in range(3))
     mean, std, std_q, per_run = EXACT[gamma][int(symmetric)]
     n = len(profit)
+    print(
+        f"gamma {gamma}, symmetric {symmetric}, {n} paths: mean {profit.mean():.3f}, std {profit.std():.3f}, ", end=""
+    )
+    print(f"std q {q.std():.3f}, fills {fills.mean():.3f}")
     # of a sample of n: the mean to 4 standard errors, a deviation to 4 of its own (2 sqrt(2/n), some 3 % at 20,000)
     loose = max(0.03, 2.0 * math.sqrt(2.0 / n) * 1.5)
     assert abs(profit.mean() - mean) < 4.0 * std / math.sqrt(n) + 0.01
@@ -129,12 +142,13 @@ class Distances(GueantLehalleFernandezTapia):
     """Log the strategy's distances when it starts."""
 
     def on_start(self, ctx: Any) -> None:
-        self.solve()
+        self.prepare(1)
+        ctx.log(1, self.certainty_equivalent)
         for q in range(-self.limit, self.limit + 1):
             if q < self.limit:
-                ctx.log(1000 + q, self.distance(q, 1))
+                ctx.log(1000 + q, self.distance(q, 1, 0, self.horizon))
             if q > -self.limit:
-                ctx.log(2000 + q, self.distance(q, -1))
+                ctx.log(2000 + q, self.distance(q, -1, 0, self.horizon))
 
     def on_book(self, ctx: Any) -> None:
         return
@@ -148,12 +162,8 @@ GLFT = [
 ]
 
 
-@pytest.mark.parametrize(("parameters", "expected"), GLFT)
-def test_glft_distances_are_the_papers(
-    parameters: tuple[float, float, float], expected: dict[int, tuple[float, float]]
-) -> None:
-    sigma, intensity, k = parameters
-    strategy = Distances(gamma=0.01, sigma=sigma, intensity=intensity, k=k, limit=30)
+def said(strategy: Strategy) -> dict[int, float]:
+    """What a strategy logs when it starts."""
     events = recording(np.array([100.0, 100.1]), np.ones((1, 2)))
     run = Backtest(
         [Recording(events)],
@@ -166,10 +176,109 @@ def test_glft_distances_are_the_papers(
     )
     signals = run.run().records
     signals = signals[signals["kind"] == int(Kind.SIGNAL)]
-    found = {int(code): float(value) for code, value in zip(signals["id"], signals["price"].view("<f8"), strict=True)}
-    assert len(found) == 120
+    return {int(code): float(value) for code, value in zip(signals["id"], signals["price"].view("<f8"), strict=True)}
+
+
+@pytest.mark.parametrize(("parameters", "expected"), GLFT)
+def test_glft_distances_are_the_papers(
+    parameters: tuple[float, float, float], expected: dict[int, tuple[float, float]]
+) -> None:
+    sigma, intensity, k = parameters
+    found = said(Distances(gamma=0.01, sigma=sigma, intensity=intensity, k=k, limit=30))
+    assert len(found) == 121
     for q, (bid, ask) in expected.items():
         assert found[1000 + q] == pytest.approx(bid, abs=1e-4)
         assert found[2000 + q] == pytest.approx(ask, abs=1e-4)
     for q in range(-29, 30):
         assert found[2000 + q] == pytest.approx(found[1000 - q], abs=1e-9)
+
+
+# exact certainty equivalents of the optimal policy over 60 and 600 seconds, (1/k) ln v_0(0)
+CERTAINTY = [(129.7925, 1290.6251), (42.7529, 424.0756), (27.9064, 270.0059)]
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("horizon", [60.0, 600.0])
+def test_glft_solves_to_a_horizon(number: int, horizon: float) -> None:
+    (sigma, intensity, k), expected = GLFT[number]
+    found = said(Distances(gamma=0.01, sigma=sigma, intensity=intensity, k=k, limit=30, horizon=horizon))
+    assert found[1] == pytest.approx(CERTAINTY[number][horizon > 60.0], abs=1e-4)
+    if horizon > 60.0:
+        for q, (bid, ask) in expected.items():
+            assert found[1000 + q] == pytest.approx(bid, abs=1e-4)
+            assert found[2000 + q] == pytest.approx(ask, abs=1e-4)
+
+
+class PaperLimits(GueantLehalleFernandezTapia):
+    """The shipped strategy on consecutive paths, each flat at its full horizon."""
+
+    steps: int = 6_000
+    step: int = 0
+    flat_at: int = 0
+
+    def inventory(self, ctx: Any) -> float:
+        return float(ctx.position() - self.flat_at)
+
+    def time_left(self, ctx: Any) -> float:
+        return self.horizon * (1.0 - (self.step % self.steps) / self.steps)
+
+    def on_book(self, ctx: Any) -> None:
+        if self.step % self.steps == 0:
+            self.flat_at = ctx.position()
+        self.requote(ctx, ctx.mid())
+        self.step += 1
+
+
+# 2e5 paths with steps of 0.01: certainty equivalent and its error; mean, deviation, deviation of the inventory, fills
+SIMULATED = {0: (129.62, 0.05, 132.19, 22.85, 5.77, 40.2), 2: (27.92, 0.04, 29.26, 16.56, 2.43, 8.7)}
+
+
+def check_certainty_equivalent(number: int, rounds: int) -> None:
+    (sigma, intensity, k), _ = GLFT[number]
+    gamma, horizon, steps = 0.01, 60.0, 6_000
+    dt = horizon / steps
+    rng = np.random.default_rng(29)
+    results = []
+    for _ in range(rounds):
+        maker = PaperLimits(
+            gamma=gamma / TICKS,
+            k=k / TICKS,
+            sigma=sigma * TICKS,
+            intensity=intensity,
+            horizon=horizon,
+            limit=30,
+            size=1,
+            post_only=False,
+        )
+        # no inventory that is reached is quoted 8 ticks beyond the mid
+        results.append(outcomes(maker, rng, sigma, dt, steps, intensity * dt, k, 100, True, -8.0))
+    profit, q, fills = (np.concatenate([r[i] for r in results]) for i in range(3))
+    n = len(profit)
+    utility = np.exp(-gamma * profit)
+    equivalent = -math.log(utility.mean()) / gamma
+    error = utility.std() / utility.mean() / math.sqrt(n) / gamma
+    print(f"set {number}, {n} paths: {equivalent:.3f} +- {error:.3f}, mean {profit.mean():.3f}, ", end="")
+    print(f"std {profit.std():.3f}, std q {q.std():.3f}, fills {fills.mean():.3f}")
+    assert equivalent < CERTAINTY[number][0] + 4.0 * error  # nothing is above the optimum
+    assert abs(q).max() <= 30
+    if number not in SIMULATED:
+        # a step in which two fills of a side would fall into one loses about half of its fill probability
+        assert abs(equivalent - CERTAINTY[number][0]) < 4.0 * error + 0.2
+        return
+    expected, its_error, mean, std, std_q, per_run = SIMULATED[number]
+    loose = max(0.03, 2.0 * math.sqrt(2.0 / n) * 1.5)
+    assert abs(equivalent - expected) < 4.0 * math.hypot(error, its_error)
+    assert abs(profit.mean() - mean) < 4.0 * std / math.sqrt(n) + 0.01
+    assert abs(profit.std() / std - 1.0) < loose
+    assert abs(q.std() / std_q - 1.0) < loose
+    assert abs(fills.mean() - per_run) < 4.0 * fills.std() / math.sqrt(n) + 0.05
+
+
+def test_glft_earns_the_certainty_equivalent() -> None:
+    check_certainty_equivalent(0, 4)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", range(3))
+def test_glft_earns_the_certainty_equivalent_over_many_paths(number: int) -> None:
+    check_certainty_equivalent(number, 60)

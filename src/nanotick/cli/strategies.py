@@ -11,39 +11,22 @@ def describe() -> list[dict[str, Any]]:
     """Name, class, first sentence and parameters of every built-in strategy."""
     from nanotick.research.run_config import load_strategy
     from nanotick.strategies import BUILT_IN
+    from nanotick.strategies.describe import described
 
     rows = []
     for name in BUILT_IN:
         cls = load_strategy(name)
-        documented = _documented(cls.__doc__ or "")
+        known = [p for p in described(cls) if p.kind != "array"]
         rows.append(
             {
                 "name": name,
                 "class": f"{cls.__module__}:{cls.__qualname__}",
                 "about": (cls.__doc__ or "").strip().splitlines()[0],
-                "parameters": {k: v for k, v in cls().parameters.items() if k in documented or not documented},
-                "meaning": documented,
+                "parameters": {p.name: p.default for p in known},
+                "meaning": {p.name: p.meaning for p in known},
             }
         )
     return rows
-
-
-def _documented(doc: str) -> dict[str, str]:
-    """Parameters of a NumPy-style docstring and what is said about each."""
-    found: dict[str, str] = {}
-    lines, name, inside = doc.splitlines(), "", False
-    for i, line in enumerate(lines):
-        text = line.strip()
-        if i + 1 < len(lines) and set(lines[i + 1].strip()) == {"-"}:
-            inside = text == "Parameters"
-        elif inside and " : " in text and len(line) - len(line.lstrip()) <= 4:
-            name = text.split(" : ")[0]
-            for each in name.split(", "):
-                found[each] = ""
-        elif inside and name and text and set(text) != {"-"}:
-            for each in name.split(", "):
-                found[each] = f"{found[each]} {text}".strip()
-    return found
 
 
 def strategies(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
