@@ -43,6 +43,7 @@ _CASES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "macd": (lambda: nt.MACD(), ("price",)),
     "bollinger": (lambda: nt.Bollinger(20), ("price",)),
     "zscore": (lambda: nt.ZScore(100), ("price",)),
+    "donchian": (lambda: nt.Donchian(100), ("high", "low")),
     "realised_volatility": (lambda: nt.RealisedVolatility(300), ("price",)),
     "clock_volatility": (lambda: nt.ClockVolatility(1_000_000_000, 300), ("ts", "price")),
     "microprice": (lambda: nt.Microprice(), _QUOTES),
@@ -55,10 +56,7 @@ _CASES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
 
 
 def _declare(name: str, make: Callable[[], Any], inputs: tuple[str, ...]) -> None:
-    # bulk classification takes bars, not ticks: a normal distribution function each
-    reach = None if name == "vpin_bulk" else "<= 20"
-
-    @benchmark(f"indicator_{name}", f"{make()!r}, one update", unit="ns", reach=reach)
+    @benchmark(f"indicator_{name}", f"{make()!r}, one update", unit="ns", reach="<= 20")
     def measure() -> float:
         market = _market()
         columns = [market[column] for column in inputs]

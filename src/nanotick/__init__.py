@@ -27,7 +27,7 @@ _PUBLIC: dict[str, str] = {
     "ints": "nanotick.strategy.base",
     **dict.fromkeys(
         (
-            "Indicator EMA TimeEMA SMA VWAP RollingVWAP ATR RSI MACD Bollinger ZScore RealisedVolatility "
+            "Indicator EMA TimeEMA SMA VWAP RollingVWAP ATR RSI MACD Bollinger ZScore Donchian RealisedVolatility "
             "ClockVolatility Microprice OrderFlowImbalance VPIN KyleLambda Hawkes"
         ).split(),
         "nanotick.features",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nanotick as nt
+from nanotick.features.microstructure import bought_share
 
 PRICES = st.lists(st.integers(9_000, 11_000), min_size=1, max_size=80).map(lambda x: np.array(x, float) / 10.0)
 WINDOWS = st.integers(2, 12)
@@ -76,6 +77,16 @@ def test_bollinger_bands_are_numpy_mean_and_population_deviation(x: np.ndarray, 
         [0.5 + (p[-1] - p.mean()) / (2 * width * p.std()) if p.std() > 1e-9 else 0.5 for p in parts],
         atol=1e-6,
     )
+
+
+@given(columns(st.integers(900, 1_100).map(float), st.integers(0, 30).map(float)), st.integers(1, 12))
+def test_donchian_channel_is_pandas_rolling_max_and_min(rows: Any, window: int) -> None:
+    low, high = rows[0], rows[0] + rows[1]
+    top = pd.Series(high).rolling(window, min_periods=1).max()
+    bottom = pd.Series(low).rolling(window, min_periods=1).min()
+    same(nt.Donchian(window).run(high, low, output="upper"), top, rtol=0.0, atol=0.0)
+    same(nt.Donchian(window).run(high, low, output="lower"), bottom, rtol=0.0, atol=0.0)
+    same(nt.Donchian(window).run(high, low), (top + bottom) / 2.0, rtol=0.0, atol=0.0)
 
 
 @given(TRADES, WINDOWS)
@@ -210,9 +221,16 @@ def test_vpin_bulk_splits_by_the_normal_distribution(rows: Any, bucket: int) -> 
     vpin = nt.VPIN(bucket, 10, bulk=1)
     found = vpin.run(price, qty, np.zeros(len(price)))
     if whole:
-        same(found[-1], imbalance[-10:].mean(), atol=1e-7)
+        same(found[-1], imbalance[-10:].mean(), atol=1e-6)
     else:
         assert math.isnan(found[-1])
+
+
+def test_the_normal_shares_of_bulk_classification_are_within_3e_7() -> None:
+    for z in np.linspace(-9.0, 9.0, 20_001).tolist():
+        assert abs(bought_share(z) - 0.5 * math.erfc(-z * math.sqrt(0.5))) < 1.6e-7
+    assert bought_share(0.0) == 0.5
+    assert [bought_share(z) for z in (-1e9, 1e9)] == [0.0, 1.0]
 
 
 @given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=60), st.floats(0.1, 3.0), st.floats(0.1, 9.0))

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import math
 
+from nanotick.core.kernel import kernel
 from nanotick.features.indicator import Indicator
 from nanotick.features.window import PairWindow, Window, at_least
 
 _SQRT_HALF = math.sqrt(0.5)
+
+
+@kernel
+def bought_share(z: float) -> float:
+    """Standard normal distribution function, within 1.5e-7 and without a call or a branch.
+
+    Abramowitz & Stegun (1964), Handbook of Mathematical Functions, 7.1.28: erf(x) is 1 less the sixteenth power of the
+    inverse of a polynomial, within 3e-7.
+    """
+    x = min(abs(z), 20.0) * _SQRT_HALF
+    # two halves that do not wait for each other
+    low = 1.0 + x * (0.0705230784 + x * 0.0422820123)
+    high = 0.0092705272 + x * (0.0001520143 + x * (0.0002765672 + x * 0.0000430638))
+    p = low + x * x * x * high
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    return 0.5 + math.copysign(0.5 - 0.5 / p, z)
 
 
 class Microprice(Indicator):
@@ -170,7 +190,7 @@ class VPIN(Window):
     Volume is cut into buckets of equal size; what a trade has too much flows into the next one. With `bulk` 0 the
     aggressor's side classifies (a trade without a side counts half each way). With `bulk` 1 every update is a bar, of
     which the share Phi(dp / s) was bought: dp is the change of the price since the bar before, s the deviation of all
-    changes so far (bulk volume classification). A trade of k buckets does min(k, window) steps.
+    changes so far (bulk volume classification; Phi is within 1.5e-7). A trade of k buckets does min(k, window) steps.
 
     Parameters
     ----------
@@ -249,8 +269,7 @@ class VPIN(Window):
         self.change_squares += apart * (change - self.change_mean)
         if self.changes < 2 or self.change_squares <= 0.0:
             return 0.5
-        deviation = math.sqrt(self.change_squares / float(self.changes - 1))
-        return 0.5 + 0.5 * math.erf(change / deviation * _SQRT_HALF)
+        return bought_share(change * math.sqrt(float(self.changes - 1) / self.change_squares))
 
     def value(self) -> float:
         """VPIN, 0 to 1; nan before the first bucket is full."""
