@@ -61,6 +61,18 @@ def test_scenarios_are_read_by_name():
         scenario_from("synthetic:volatility=high")
 
 
+def test_described_markets_react_and_are_those_of_their_seeds():
+    scenario = scenario_from("us-equities:seconds=4,warm_up=1")
+    found = nt.monte_carlo(
+        strategy=Taker, scenarios=[scenario], seeds=(1, 2), symbols=("SPY", "AAPL"), paths=0, **COMMON
+    )  # fmt: skip
+    outcomes = found.markets[0].outcomes
+    assert [o.error for o in outcomes] == ["", ""]
+    again = nt.simulate("us-equities", Taker(), seconds=4, warm_up=1, symbols=("SPY", "AAPL"), cash="1000000", seed=1)
+    assert outcomes[0].statistics["net"] == again.statistics.total.net
+    assert outcomes[0].statistics["events"] != outcomes[1].statistics["events"]
+
+
 def test_a_wilder_market_moves_more():
     calm, wild = (SyntheticScenario(120.0, volatility=v).market(4) for v in (1.0, 4.0))
 

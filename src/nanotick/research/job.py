@@ -28,8 +28,9 @@ from nanotick.research.backtest import Inputs, load_inputs, prepare
 from nanotick.research.grid import Settings
 from nanotick.research.results import BacktestResult
 from nanotick.research.run_config import RunConfig, build_limits, build_setups, build_venue, with_value
-from nanotick.research.scenario import Scenario
+from nanotick.research.scenario import MarketScenario, Scenario
 from nanotick.research.sharpe import moments, probabilistic_sharpe_ratio
+from nanotick.research.simulate import simulate
 from nanotick.research.statistics import Figures, total_figures
 from nanotick.risk.limits import RiskLimits
 
@@ -177,20 +178,43 @@ class BacktestRunner:
         if self.job.inputs:
             self.shared = load_inputs(list(self.job.inputs))
 
+    def scenario(self, task: Task) -> Scenario | None:
+        """The scenario of a task, if it has one."""
+        return next((s for s in self.job.scenarios if s.name == task.scenario), None) if task.scenario else None
+
     def inputs(self, task: Task) -> Inputs:
         """The market of a task."""
-        if task.scenario:
-            found = next(s for s in self.job.scenarios if s.name == task.scenario)
+        found = self.scenario(task)
+        if found is not None:
             return load_inputs(found.market(task.seed), self.job.config.symbols)
         if self.shared is None:
             raise ValueError("no data: the job has neither files nor a scenario")
         return self.shared
 
-    def prepare(self, task: Task) -> Backtest:
-        """The run of a task, ready to go."""
+    def config(self, task: Task) -> RunConfig:
+        """The job's configuration with the task's settings on top."""
         config = self.job.config
         for name, value in task.settings:
             config = with_value(config, name, value)
+        return config
+
+    def run(self, task: Task) -> BacktestResult:
+        """Run a task: over data, or in a market that reacts."""
+        found = self.scenario(task)
+        if not isinstance(found, MarketScenario):
+            return BacktestResult(self.prepare(task).run())
+        config = self.config(task)
+        return simulate(
+            found.description, build_setups(config), seconds=found.seconds, warm_up=found.warm_up,
+            latency=self.job.venue or (build_venue(config) if config.venue else None),
+            limits=self.job.limits or build_limits(config.limits), symbols=config.symbols, cash=config.cash,
+            currency=config.currency, rates=config.rates, time_zone=config.time_zone,
+            sample_interval=config.sample_interval, seed=task.seed,
+        )  # fmt: skip
+
+    def prepare(self, task: Task) -> Backtest:
+        """The run of a task over data, ready to go."""
+        config = self.config(task)
         return prepare(
             self.inputs(task).until(task.end),
             build_setups(config),
@@ -209,7 +233,7 @@ class BacktestRunner:
         """Run a task; whatever goes wrong is its outcome."""
         started, before = time.perf_counter(), compiled_kernels()
         try:
-            outcome = self.outcome(task, BacktestResult(self.prepare(task).run()))
+            outcome = self.outcome(task, self.run(task))
         except Exception as error:
             outcome = Outcome(task, error=f"{type(error).__name__}: {error}")
         return finished(outcome, started, before)
