@@ -43,4 +43,7 @@ def run_of(
 
 def both() -> list[Strategy]:
     """A maker and a taker."""
-    return [built_in("imbalance")(), built_in("avellaneda-stoikov")(gamma=0.01, size=20, max_inventory=2, half_life=5.0)]
+    return [
+        built_in("imbalance")(),
+        built_in("avellaneda-stoikov")(gamma=0.01, size=20, max_inventory=2, half_life=5.0),
+    ]

@@ -1,0 +1,1 @@
+"""Where and how to send an order: how much to rest, how much to take."""
