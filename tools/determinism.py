@@ -21,6 +21,7 @@ STATE_PACKAGES = ("core", "book", "orders", "portfolio", "risk", "exchange", "en
 ALLOWED: tuple[tuple[str, str, str], ...] = (
     ("core/clock*.py", "wall-clock", "the one place that reads clocks; a run takes its time from events"),
     ("core/journal*.py", "thread", "group sync happens on another thread and never feeds the step"),
+    ("core/log.py", "thread", "the log is written on another thread and never read by the step"),
     ("core/cache.py", "wall-clock", "ages of cache directories decide what is deleted, never what is computed"),
     ("core/cache.py", "unordered", "deletes every match, in whatever order the directory gives them"),
     ("core/warmup.py", "wall-clock", "says how long compiling took; no kernel sees it"),
