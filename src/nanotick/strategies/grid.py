@@ -29,6 +29,11 @@ class Grid(Strategy):
         The centre follows when the mid is this many steps away.
     interval : int
         Nanoseconds between looks at the grid.
+
+    Examples
+    --------
+    >>> Grid(step=3, levels=5).parameters["levels"]
+    5
     """
 
     step: int = 5

@@ -34,6 +34,11 @@ class Imbalance(Strategy):
         Longest time in a position, ns.
     cooldown : int
         Shortest time between entries, ns.
+
+    Examples
+    --------
+    >>> Imbalance(threshold=0.9).parameters["threshold"]
+    0.9
     """
 
     threshold: float = 0.7

@@ -36,6 +36,14 @@ class Momentum(Strategy):
         Order size, quantity units.
     sample : int
         Nanoseconds between samples.
+
+    Examples
+    --------
+    The averages' step for a half-life of one sample:
+
+    >>> from types import SimpleNamespace
+    >>> round(Momentum.blend(SimpleNamespace(sample=1_000_000_000), 10.0, 20.0, 1.0), 9)
+    15.0
     """
 
     fast: float = 5.0
