@@ -43,7 +43,7 @@ from nanotick.exchange.agents.observe import Observation
 
 MIN_EVENTS = 200
 MIN_HAWKES = 3_000
-MAX_HAWKES = 400_000
+MAX_HAWKES = 200_000
 MAX_BRANCHING = 0.95
 _QUANTILES = 33
 _U_SHAPE_SECONDS = 4 * 3_600.0

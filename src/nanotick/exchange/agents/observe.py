@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nanotick.book import BookStore, apply_event, best_price, best_qty, level_orders, level_qty, order_find
+from nanotick.book import BookStore, apply_event, best_price, best_qty, level_orders, level_qty, order_find, side_orders
 from nanotick.book import order_price as book_order_price
 from nanotick.book import order_side as book_order_side
 from nanotick.book.records import EMPTY_ASK, EMPTY_BID
@@ -72,7 +72,7 @@ FLOW_ROW = np.dtype(
         ("instrument", "<i4"),
         ("type", "<i4"),  # 2 * category + (1 for sell), as in `hawkes`
         ("distance", "<i4"),  # ticks from the opposite best, 0: market order, -1: unknown
-        ("pad", "<i4"),
+        ("resting", "<i4"),  # orders resting on the event's side before it, 0: not known one by one
     ],
     align=True,
 )
@@ -129,6 +129,7 @@ def note_flow(observer: Any, instrument: int, ts: int, kind: int, qty: int, dist
     row.instrument = instrument
     row.type = kind
     row.distance = distance
+    row.resting = side_orders(observer.store_address, instrument, 1 - 2 * (kind & 1))
     observer.flow_count += 1
 
 
