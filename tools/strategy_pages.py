@@ -44,6 +44,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "glft": ("BETA", {"gamma": 0.05, "k": 1.5, "sigma": 0.0, "limit": 5, "microprice": 1.0}),
     "grid": ("BETA", {"step": 4, "max_inventory": 5}),
     "imbalance": ("ALFA", {"threshold": 0.8}),
+    "mean-reversion": ("ALFA", {}),
     "momentum": ("GAMA", {"window": 20, "entry": 1.0, "surge": 1.0}),
     "twap": ("BETA", WORK),
     "vwap": ("BETA", WORK),

@@ -46,7 +46,8 @@ def test_few_sizes_of_a_record_serve_all_runs() -> None:
     cls = built_in("momentum")
     assert cls.dtype_for(1) == cls.dtype_for(ROOM) == cls.dtype
     assert cls.dtype_for(ROOM + 1) == cls.dtype_for(2 * ROOM) != cls.dtype
-    assert cls.dtype_for(8_000)["mids"].shape == (8_192 * 256,)
+    assert cls.dtype_for(8_000)["channel"].shape == (8_192,)
+    assert cls.dtype_for(8_000)["best_price"].shape == (8_192,)
 
 
 def test_state_of_instruments_is_no_parameter() -> None:

@@ -17,6 +17,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "imbalance": ("nanotick.strategies.imbalance", "Imbalance"),
     "implementation-shortfall": ("nanotick.strategies.implementation_shortfall", "ImplementationShortfall"),
     "latency-arbitrage": ("nanotick.strategies.latency_arbitrage", "LatencyArbitrage"),
+    "mean-reversion": ("nanotick.strategies.mean_reversion", "MeanReversion"),
     "momentum": ("nanotick.strategies.momentum", "Momentum"),
     "pov": ("nanotick.strategies.pov", "PercentageOfVolume"),
     "sniper": ("nanotick.strategies.sniper", "Sniper"),

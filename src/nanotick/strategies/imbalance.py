@@ -3,16 +3,20 @@
 I = (bid - ask) / (bid + ask) of the quantity in the best `levels` levels (Cartea, Jaimungal & Penalva 2015, chapter
 12; Gould & Bonart 2016, arXiv 1512.03492). The strategy takes the light side with an IOC order when |I| exceeds
 `threshold`, and leaves by a resting order at the opposite best, or by crossing when the imbalance turns or time is
-up.
+up. A book may stand heavy for long without saying anything; with `flow` the latest changes of the best quotes must have
+pushed the same way too, which explains moves better than the standing sizes (order flow imbalance: Cont, Kukanov &
+Stoikov 2014, Journal of Financial Econometrics 12(1)).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from nanotick.features import OrderFlowImbalance, each
 from nanotick.strategy.base import Array, Strategy, ints
 
 _IOC = 2
+_MOST = 256  # quote updates a flow can be over
 
 
 class Imbalance(Strategy):
@@ -34,11 +38,15 @@ class Imbalance(Strategy):
         Longest time in a position, ns.
     cooldown : int
         Shortest time between entries, ns.
+    flow : int
+        Updates of the best quotes over which order flow must point the same way for an entry, at most 256; 0 does not
+        ask.
 
     Examples
     --------
-    >>> Imbalance(threshold=0.9).parameters["threshold"]
-    0.9
+    >>> light = Imbalance(threshold=0.6, flow=20)
+    >>> light.parameters["threshold"], light.parameters["flow"], light.parameters["levels"]
+    (0.6, 20, 3)
     """
 
     threshold: float = 0.7
@@ -48,19 +56,29 @@ class Imbalance(Strategy):
     max_spread: int = 1
     hold: int = 5_000_000_000
     cooldown: int = 250_000_000
+    flow: int = 0
 
+    order_flow: Array = each(OrderFlowImbalance(50, capacity=_MOST))
     entered_ts: Array = ints(1, per_instrument=True)
     asked_ts: Array = ints(1, per_instrument=True)
+
+    def on_start(self, ctx: Any) -> None:
+        for i in range(ctx.instruments()):
+            self.order_flow[i].window = min(max(self.flow, 1), _MOST)
 
     def on_book(self, ctx: Any) -> None:
         i = ctx.instrument()
         if not ctx.has_book():
             return
+        if self.flow > 0:
+            self.order_flow[i].update(ctx.best_bid(), ctx.bid_qty(), ctx.best_ask(), ctx.ask_qty())
         position = ctx.position()
         signal = ctx.imbalance(self.levels)
         if position == 0:
             wide = ctx.spread() > self.max_spread * ctx.tick_size()
             if wide or ctx.open_orders() > 0 or ctx.now() - self.asked_ts[i] < self.cooldown:
+                return
+            if abs(signal) > self.threshold and self.flow > 0 and not signal * self.order_flow[i].value() > 0.0:
                 return
             if signal > self.threshold:
                 self.asked_ts[i] = ctx.now()
