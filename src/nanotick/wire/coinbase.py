@@ -15,18 +15,10 @@ from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode, rfc3339_ns
 from nanotick.wire.messages import Depth, Level, Listed, Message, Order, Other, Sequence, Trade
 
-_BOOK_SIDES = {"bid": BUY, "offer": SELL, "ask": SELL, "buy": BUY, "sell": SELL, "BUY": BUY, "SELL": SELL}
 _OTHER = frozenset("subscriptions ticker ticker_batch candles heartbeats status user futures_balance_summary".split())
 _EXCHANGE_OTHER = frozenset(
     "subscriptions ticker heartbeat status received activate error auctioninfo rfq_match".split()
 )
-
-
-def _side(message: dict[str, Any], key: str = "side") -> int:
-    value = message.get(key)
-    if not isinstance(value, str) or value not in _BOOK_SIDES:
-        raise WireError(f"{key}: expected a side, found {fields.shown(value)}")
-    return _BOOK_SIDES[value]
 
 
 def _l2_event(event: dict[str, Any], stamp: int) -> Message:
@@ -35,7 +27,7 @@ def _l2_event(event: dict[str, Any], stamp: int) -> Message:
     for update in fields.sequence(event.get("updates"), "updates"):
         update = fields.mapping(update, "updates")
         level = fields.number(update, "price_level"), fields.number(update, "new_quantity")
-        (bids if _side(update) == BUY else asks).append(level)
+        (bids if fields.side(update) == BUY else asks).append(level)
     snapshot = event.get("type") == "snapshot"
     return Depth(fields.text(event, "product_id"), stamp, bids, asks, snapshot, kind="l2_data")
 
@@ -51,7 +43,7 @@ def _trades(event: dict[str, Any]) -> list[Message]:
                 rfc3339_ns(trade.get("time")),
                 fields.number(trade, "price"),
                 fields.number(trade, "size"),
-                -_side(trade),
+                -fields.side(trade),
                 fields.ident(trade.get("trade_id")),
                 snapshot=snapshot,
                 kind="market_trades",
@@ -92,7 +84,7 @@ def _exchange(message: dict[str, Any]) -> list[Message]:
         for change in fields.sequence(message.get("changes"), "changes"):
             change = fields.sequence(change, "changes", 3)
             row = {"side": change[0], "price": change[1], "size": change[2]}
-            sides[_side(row)].append((fields.number(row, "price"), fields.number(row, "size")))
+            sides[fields.side(row)].append((fields.number(row, "price"), fields.number(row, "size")))
         return [Depth(symbol, rfc3339_ns(message.get("time")), sides[BUY], sides[SELL], kind=kind)]
     stamp = rfc3339_ns(message.get("time"))
     if kind in ("match", "last_match"):
@@ -100,7 +92,17 @@ def _exchange(message: dict[str, Any]) -> list[Message]:
         price, size = fields.number(message, "price"), fields.number(message, "size")
         trade = fields.ident(message.get("trade_id"))
         return [
-            Trade(symbol, stamp, price, size, -_side(message), trade, order, snapshot=kind == "last_match", kind=kind)
+            Trade(
+                symbol,
+                stamp,
+                price,
+                size,
+                -fields.side(message),
+                trade,
+                order,
+                snapshot=kind == "last_match",
+                kind=kind,
+            )
         ]
     if kind in ("open", "done", "change"):
         order = fields.ident(fields.text(message, "order_id"))
@@ -110,7 +112,9 @@ def _exchange(message: dict[str, Any]) -> list[Message]:
         size = message.get({"open": "remaining_size", "done": "remaining_size", "change": "new_size"}[kind], "0")
         qty = fields.number({"size": size}, "size")
         return [
-            Order(symbol, stamp, int(action), order, _side(message), fields.number(message, "price"), qty, kind=kind)
+            Order(
+                symbol, stamp, int(action), order, fields.side(message), fields.number(message, "price"), qty, kind=kind
+            )
         ]
     raise WireError(f"no Coinbase message has type {kind[:40]!r}")
 

@@ -109,3 +109,54 @@ def ident(value: Any) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
     return int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def object_levels(rows: Any, key: str, price: str, size: str) -> list[Level]:
+    """Levels sent as objects, by the names of their price and quantity.
+
+    Raises
+    ------
+    WireError
+    """
+    found: list[Level] = []
+    for row in sequence(rows, key):
+        row = mapping(row, key)
+        found.append((number(row, price), number(row, size)))
+    return found
+
+
+SIDES = {"buy": 1, "sell": -1, "bid": 1, "offer": -1, "ask": -1, "b": 1, "s": -1}
+
+
+def side(message: dict[str, Any], key: str = "side") -> int:
+    """1 or -1 of a side in words of any venue, in either case.
+
+    Raises
+    ------
+    WireError
+    """
+    value = message.get(key)
+    found = SIDES.get(value.lower(), 0) if isinstance(value, str) else 0
+    if found == 0:
+        raise WireError(f"{key}: expected a side, found {shown(value)}")
+    return found
+
+
+def optional_text(message: dict[str, Any], key: str) -> str:
+    """Text or a number as text; empty where it is missing, null or of another type."""
+    value = message.get(key)
+    return str(value)[:256] if isinstance(value, str) else ""
+
+
+def optional_number(message: dict[str, Any], key: str, default: str = "0") -> str:
+    """A number with its digits; the default where it is missing, null or empty.
+
+    Raises
+    ------
+    WireError
+        It is something else.
+    """
+    value = message.get(key)
+    if value is None or value == "":
+        return default
+    return number(message, key)

@@ -146,11 +146,11 @@ def integer(value: Any, what: str) -> int:
     raise WireError(f"{what}: expected an integer, found {_shown(value)}")
 
 
-_STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?\d*(Z|\+00:?00)?\Z", re.ASCII)
+_STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 
 
 def rfc3339_ns(text: Any, what: str = "time") -> int:
-    """Nanoseconds UTC of an RFC 3339 stamp in UTC.
+    """Nanoseconds UTC of an RFC 3339 stamp; without an offset it is taken to be UTC, digits beyond ns are cut.
 
     Raises
     ------
@@ -166,7 +166,28 @@ def rfc3339_ns(text: Any, what: str = "time") -> int:
         whole = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise WireError(f"{what}: {text}: {error}") from None
-    return int(whole.timestamp()) * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
+    offset = 0
+    if found[8] and found[8] != "Z":
+        hours, minutes = int(found[8][1:3]), int(found[8][-2:])
+        if hours > 23 or minutes > 59:
+            raise WireError(f"{what}: {text}: no such offset from UTC")
+        offset = (hours * 3600 + minutes * 60) * (1 if found[8][0] == "+" else -1)
+    stamp = (int(whole.timestamp()) - offset) * 1_000_000_000 + int((found[7] or "").ljust(9, "0"))
+    if not -(1 << 63) <= stamp < 1 << 63:
+        raise WireError(f"{what}: {text}: expected a time between the years 1677 and 2262")
+    return stamp
+
+
+def rfc3339_text(ns: int) -> str:
+    """RFC 3339 stamp in UTC with nine decimals, which `rfc3339_ns` reads back exactly.
+
+    >>> rfc3339_text(1_775_572_201_456_789_000)
+    '2026-04-07T14:30:01.456789000Z'
+    """
+    from datetime import UTC, datetime
+
+    seconds, fraction = divmod(ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
 def epoch_ns(value: int) -> int:

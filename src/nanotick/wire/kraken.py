@@ -18,7 +18,6 @@ from nanotick.wire.json_text import WireError, decode, rfc3339_ns, scaled
 from nanotick.wire.messages import Depth, Level, Listed, Message, Order, Other, Quote, Trade
 
 CHECKED_LEVELS = 10
-_SIDES = {"b": BUY, "s": SELL, "buy": BUY, "sell": SELL}
 _V2_OTHER = frozenset("status heartbeat ticker ohlc instrument executions balances".split())
 
 
@@ -134,9 +133,14 @@ def _v1_trades(rows: Any, pair: str) -> list[Message]:
     found: list[Message] = []
     for row in fields.sequence(rows, "trade"):
         row = fields.sequence(row, "trade", 4)
-        if row[3] not in _SIDES or not isinstance(row[0], str) or not isinstance(row[1], str):
+        if (
+            not isinstance(row[3], str)
+            or row[3] not in fields.SIDES
+            or not isinstance(row[0], str)
+            or not isinstance(row[1], str)
+        ):
             raise WireError(f"trade: expected price, volume, time and side, found {fields.shown(row)}")
-        found.append(Trade(pair, _seconds_ns(row[2], "time"), str(row[0]), str(row[1]), _SIDES[row[3]]))
+        found.append(Trade(pair, _seconds_ns(row[2], "time"), str(row[0]), str(row[1]), fields.SIDES[row[3]]))
     return found
 
 
@@ -155,14 +159,6 @@ def _v1_list(message: list[Any]) -> list[Message]:
     if name == "ticker" or name.startswith("ohlc"):
         return [Other(name.partition("-")[0])]
     raise WireError(f"no Kraken channel is called {name[:40]!r}")
-
-
-def _v2_levels(rows: Any, key: str) -> list[Level]:
-    found: list[Level] = []
-    for row in fields.sequence(rows, key):
-        row = fields.mapping(row, key)
-        found.append((fields.number(row, "price"), fields.number(row, "qty")))
-    return found
 
 
 def _v2_orders(item: dict[str, Any], symbol: str, snapshot: bool) -> list[Message]:
@@ -196,13 +192,16 @@ def _v2(message: dict[str, Any]) -> list[Message]:
             found += _v2_orders(item, symbol, snapshot)
             continue
         if channel == "trade":
-            side = _SIDES.get(str(item.get("side")), 0)
+            side = fields.SIDES.get(str(item.get("side")), 0)
             stamp = rfc3339_ns(item.get("timestamp"), "timestamp")
             price, qty = fields.number(item, "price"), fields.number(item, "qty")
             found.append(Trade(symbol, stamp, price, qty, side, fields.whole(item, "trade_id"), snapshot=snapshot))
             continue
         stamp = rfc3339_ns(item["timestamp"]) if "timestamp" in item else 0
-        bids, asks = _v2_levels(item.get("bids", []), "bids"), _v2_levels(item.get("asks", []), "asks")
+        bids, asks = (
+            fields.object_levels(item.get("bids", []), "bids", "price", "qty"),
+            fields.object_levels(item.get("asks", []), "asks", "price", "qty"),
+        )
         checksum = fields.whole(item, "checksum", -1)
         found.append(Depth(symbol, stamp, bids, asks, snapshot, checksum=checksum, kind="book"))
     return found

@@ -45,6 +45,7 @@ class Trade:
     printable: bool = True
     snapshot: bool = False
     kind: str = "trade"
+    seq: int = 0  # the venue's number of this message, where it has one
 
 
 @dataclass(slots=True)
@@ -107,6 +108,51 @@ class Listed:
 
 
 @dataclass(slots=True)
+class Bar:
+    """Prices and volume of an interval; `ts_venue` is its start."""
+
+    symbol: str
+    ts_venue: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    kind: str = "bar"
+
+
+@dataclass(slots=True)
+class Status:
+    """Trading state of an instrument: a `TradingStatus`, and the venue's reason of at most eight characters."""
+
+    symbol: str
+    ts_venue: int
+    status: int
+    reason: str = ""
+    kind: str = "status"
+
+
+@dataclass(slots=True)
+class Void:
+    """A trade that did not happen."""
+
+    symbol: str
+    ts_venue: int
+    trade_id: int
+    kind: str = "cancel"
+
+
+@dataclass(slots=True)
+class Notice:
+    """What the venue says about the session: connected, authenticated, subscribed, or an error with its code."""
+
+    status: str
+    text: str = ""
+    code: int = 0
+    kind: str = "notice"
+
+
+@dataclass(slots=True)
 class Sequence:
     """The connection's own message number, where the venue counts messages."""
 
@@ -121,7 +167,7 @@ class Other:
     kind: str
 
 
-Message = Depth | Trade | Quote | Mark | Order | Listed | Sequence | Other
+Message = Depth | Trade | Quote | Mark | Order | Listed | Bar | Status | Void | Notice | Sequence | Other
 
 
 @dataclass(slots=True)
