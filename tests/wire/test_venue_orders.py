@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanotick.core.records import BUY, SELL, CancelReason, Kind, OrderType, TimeInForce
+from nanotick.core.secret import Secret
 from nanotick.wire import (
     alpaca_server,
     alpaca_trading,
@@ -26,7 +27,7 @@ from nanotick.wire.messages import (
 )
 from nanotick.wire.reports import Account, Balance, OrderStatus, Outcome, Position, Reply, Report, Used
 from nanotick.wire.requests import Amend, Cancel, CancelAll, Entry, Login, Ping, Query, Subscribe, Unsupported
-from nanotick.wire.signing import BinanceHmac, Secret
+from nanotick.wire.signing import BinanceHmac
 
 IDS = ClientIds(7)
 MS = 1_000_000

@@ -10,7 +10,7 @@ had said it.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -43,6 +43,10 @@ class Request(NamedTuple):
     path: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+
+    def __repr__(self) -> str:
+        # headers carry keys and signatures
+        return f"Request({self.method} {self.path.partition('?')[0]}, {len(self.body)} bytes)"
 
 
 class Response(NamedTuple):
@@ -138,9 +142,9 @@ class Query:
 class Login:
     """Authentication of a stream. `proof` is a signature or token, `stamp` what was signed with it."""
 
-    key: str
-    secret: str = ""
-    proof: str = ""
+    key: str = field(repr=False)
+    secret: str = field(default="", repr=False)
+    proof: str = field(default="", repr=False)
     stamp: str = ""
 
 

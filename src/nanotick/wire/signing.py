@@ -1,8 +1,6 @@
-"""Secrets that do not show themselves, and the signatures the venues ask for.
+"""The signatures the venues ask for, made from secrets that do not show themselves.
 
-A `Secret` hides its text from repr, str, format, pickling and copying; `reveal()` is the one way to it, and the places
-that call it are these signers. HMAC keys are hashed once: a signature then costs two copies of a hash state. Sources:
-the authentication pages of binance-spot-api-docs, docs.kraken.com, docs.cdp.coinbase.com (Advanced Trade and Exchange)
+HMAC keys are hashed once: a signature then costs two copies of a hash state. Sources: the authentication pages of binance-spot-api-docs, docs.kraken.com, docs.cdp.coinbase.com (Advanced Trade and Exchange)
 and docs.alpaca.markets; the vectors of those pages are tests.
 """
 
@@ -16,48 +14,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
+from nanotick.core.secret import Secret
+
 _INNER = bytes(b ^ 0x36 for b in range(256))
 _OUTER = bytes(b ^ 0x5C for b in range(256))
-
-
-class Secret:
-    """Text that must not be written anywhere.
-
-    >>> Secret("hunter2"), f"{Secret('hunter2')}"
-    (Secret(hidden), 'Secret(hidden)')
-    """
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(hidden)"
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return "Secret(hidden)"
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        import hmac
-
-        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise TypeError("a Secret is never pickled or copied; read it again where it is needed")
-
-    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = __getstate__ = _refuse  # type: ignore[assignment]
 
 
 class HmacKey:
