@@ -104,7 +104,9 @@ class Simulation:
         for exchange in self.living.exchanges:
             if self.living.participants >= exchange.config.max_participants:
                 raise WorldError(f"{self.market.name}: {self.living.participants} agents leave no room for us")
-            exchange.set_participant(self.living.participants, Participant(self_trade=SelfTrade.CANCEL_NEWEST))
+        for venue, exchange in zip(self.instruments.venues, self.living.exchanges, strict=True):
+            us = Participant(self_trade=SelfTrade.CANCEL_NEWEST, fees=self.market.fees_of(venue))
+            exchange.set_participant(self.living.participants, us)
         row["sample_interval"], row["next_sample"] = self.sample_interval_ns, _NO_SAMPLE
         configs = self.venue_config.values() if isinstance(self.venue_config, Mapping) else [self.venue_config]
         row["order_latency"] = min(_least(config.entry_latency) for config in configs)

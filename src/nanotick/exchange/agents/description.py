@@ -17,10 +17,11 @@ ticks. A key that does not exist is refused by its place and with the nearest on
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -29,6 +30,7 @@ import msgspec
 
 from nanotick.core.instruments import Instrument
 from nanotick.exchange.agents.records import MAX_DISTANCE, MAX_FACTORS, MAX_LEVELS, MAX_REGIMES, MAX_VENUES, SCALES
+from nanotick.exchange.config import Fees
 
 SUFFIX = ".yaml"
 
@@ -296,6 +298,12 @@ class MarketDescription(_Struct, frozen=True):
     clusters: Clusters = Clusters()
     step_ms: float = 100.0
     feed_latency_us: float = 35.0
+    fees: dict[str, dict[str, str]] = {}  # by venue, names and decimals of `exchange.Fees`: what outsiders pay
+
+    def fees_of(self, venue: str) -> Fees | None:
+        """The fee schedule of a venue for participants other than agents."""
+        given = self.fees.get(venue)
+        return None if given is None else Fees(**given)
 
     @property
     def start_ns(self) -> int:
@@ -419,6 +427,17 @@ def _check_values(market: MarketDescription, where: str) -> None:
         item.instrument()
     for name, profile in market.profiles.items():
         _check_profile(profile, f"profiles.{name}", refuse)
+    known = [f.name for f in dataclasses.fields(Fees) if not f.name.startswith("tier")]
+    for venue, given in market.fees.items():
+        if venue not in market.venues:
+            refuse("fees", f"no venue {venue!r}{_near(venue, market.venues)}")
+        for name, amount in given.items():
+            if name not in known:
+                refuse(f"fees.{venue}", f"unknown key {name!r}{_near(name, known)}")
+            try:
+                Decimal(amount)
+            except InvalidOperation:
+                refuse(f"fees.{venue}.{name}", f'expected a decimal in quotes, like "0.0030", found {amount!r}')
 
 
 def _check_profile(profile: Profile, at: str, refuse: Any) -> None:
