@@ -34,7 +34,14 @@ def demo_config(seed: int) -> Any:
                 "glft",
                 name="market_making",
                 symbols=LIQUID,
-                parameters={"limit": 5, "gamma": 0.02, "k": 0.4, "sigma": 1.0, "microprice": 1.0, "interval": 1_000_000},
+                parameters={
+                    "limit": 5,
+                    "gamma": 0.02,
+                    "k": 0.4,
+                    "sigma": 1.0,
+                    "microprice": 1.0,
+                    "interval": 1_000_000,
+                },
             ),
             StrategyChoice(
                 "momentum",

@@ -17,26 +17,19 @@ ticks. A key that does not exist is refused by its place and with the nearest on
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 
 from nanotick.core.instruments import Instrument
-from nanotick.exchange.agents.records import MAX_DISTANCE, MAX_FACTORS, MAX_LEVELS, MAX_REGIMES, MAX_VENUES, SCALES
+from nanotick.exchange.agents.description_check import DescriptionError, check_keys, check_values, near
 from nanotick.exchange.config import Fees
 
 SUFFIX = ".yaml"
-
-
-class DescriptionError(ValueError):
-    """A market description says something that nanotick does not know or that cannot be."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -303,7 +296,7 @@ class MarketDescription(_Struct, frozen=True):
     def fees_of(self, venue: str) -> Fees | None:
         """The fee schedule of a venue for participants other than agents."""
         given = self.fees.get(venue)
-        return None if given is None else Fees(**given)
+        return None if given is None else Fees(**{str(k): v for k, v in given.items()})  # type: ignore[arg-type]
 
     @property
     def start_ns(self) -> int:
@@ -327,7 +320,7 @@ class MarketDescription(_Struct, frozen=True):
         known = {item.symbol for item in self.instruments}
         for symbol in symbols:
             if symbol not in known:
-                raise DescriptionError(f"{self.name}: no symbol {symbol!r}{_near(symbol, known)}")
+                raise DescriptionError(f"{self.name}: no symbol {symbol!r}{near(symbol, known)}")
         wanted = set(symbols)
         for item in self.instruments:
             if item.symbol in wanted:
@@ -340,44 +333,6 @@ def _plain(value: Any) -> str:
     return format(Decimal(str(value)), "f")
 
 
-def _near(found: str, known: Any) -> str:
-    near = difflib.get_close_matches(str(found), [str(k) for k in known], n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{hint} There are: {', '.join(str(k) for k in known)}"
-
-
-def _struct_in(kind: Any) -> Any:
-    """The struct in a type such as `Struct | None` or `tuple[Struct, ...]`, or None."""
-    for candidate in (kind, *get_args(kind)):
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate
-    return None
-
-
-def _check_keys(values: Any, struct: Any, where: str) -> None:
-    """Refuse unknown keys, at any depth, with their place and the nearest match."""
-    if not isinstance(values, Mapping):
-        raise DescriptionError(f"{where}: expected names and values, found {values!r}")
-    hints = get_type_hints(struct)
-    for key, value in values.items():
-        at = f"{where}.{key}"
-        if key not in hints:
-            raise DescriptionError(f"{where}: unknown key {key!r}{_near(key, hints)}")
-        inner = _struct_in(hints[key])
-        if inner is None or value is None:
-            continue
-        if get_origin(hints[key]) is dict:
-            if not isinstance(value, Mapping):
-                raise DescriptionError(f"{at}: expected names and values, found {value!r}")
-            for name, item in value.items():
-                _check_keys(item, inner, f"{at}.{name}")
-        elif isinstance(value, list):
-            for number, item in enumerate(value):
-                _check_keys(item, inner, f"{at}[{number}]")
-        else:
-            _check_keys(value, inner, at)
-
-
 def description_from(values: Any, where: str = "market") -> MarketDescription:
     """A description from plain values.
 
@@ -386,81 +341,13 @@ def description_from(values: Any, where: str = "market") -> MarketDescription:
     DescriptionError
         Unknown keys or names, wrong types, impossible numbers.
     """
-    _check_keys(values, MarketDescription, where)
+    check_keys(values, MarketDescription, where)
     try:
         market = msgspec.convert(values, MarketDescription)
     except msgspec.ValidationError as error:
         raise DescriptionError(f"{where}: {error}") from None
-    _check_values(market, where)
+    check_values(market, where)
     return market
-
-
-def _check_values(market: MarketDescription, where: str) -> None:
-    def refuse(at: str, sentence: str) -> None:
-        raise DescriptionError(f"{where}: {at}: {sentence}")
-
-    if not market.instruments:
-        refuse("instruments", "expected at least one")
-    if len(market.factors) > MAX_FACTORS or len(market.regimes) > MAX_REGIMES or len(market.venues) > MAX_VENUES:
-        refuse("factors, regimes, venues", f"expected at most {MAX_FACTORS}, {MAX_REGIMES} and {MAX_VENUES}")
-    session = market.session
-    if (session.open + session.close) * session.decay >= 1.0 or session.decay <= 0 or session.hours <= 0:
-        refuse("session", "(open + close) * decay must be below 1, hours and decay positive")
-    names = {item.name for item in market.instruments}
-    for item in market.instruments:
-        at = f"instruments.{item.name}"
-        if item.profile not in market.profiles:
-            refuse(at, f"unknown profile {item.profile!r}{_near(item.profile, market.profiles)}")
-        for factor in item.loads:
-            if factor not in market.factors:
-                refuse(at, f"unknown factor {factor!r}{_near(factor, market.factors)}")
-        if sum(load * load for load in item.loads.values()) > 1.0 + 1e-9:
-            refuse(at, "the squares of the loads sum to more than 1")
-        for name in (*item.ratio, *([item.same_as] if item.same_as else [])):
-            full = name if "@" in name else f"{name}@{item.venue}"
-            if full not in names:
-                refuse(at, f"its fundamental needs {full}, which is not in the market")
-        if item.ratio and len(item.ratio) != 2:
-            refuse(at, f"ratio: expected two symbols, found {len(item.ratio)}")
-        if min(item.activity, item.size, float(item.price), float(item.tick), float(item.lot)) <= 0:
-            refuse(at, "price, tick, lot, activity and size must be positive")
-        item.instrument()
-    for name, profile in market.profiles.items():
-        _check_profile(profile, f"profiles.{name}", refuse)
-    known = [f.name for f in dataclasses.fields(Fees) if not f.name.startswith("tier")]
-    for venue, given in market.fees.items():
-        if venue not in market.venues:
-            refuse("fees", f"no venue {venue!r}{_near(venue, market.venues)}")
-        for name, amount in given.items():
-            if name not in known:
-                refuse(f"fees.{venue}", f"unknown key {name!r}{_near(name, known)}")
-            try:
-                Decimal(amount)
-            except InvalidOperation:
-                refuse(f"fees.{venue}.{name}", f'expected a decimal in quotes, like "0.0030", found {amount!r}')
-
-
-def _check_profile(profile: Profile, at: str, refuse: Any) -> None:
-    flow = profile.flow
-    if flow is not None:
-        if not 1 <= max(flow.distances, len(flow.limit_rates)) <= MAX_DISTANCE:
-            refuse(f"{at}.flow", f"expected 1 to {MAX_DISTANCE} distances")
-        if not 2 <= flow.cells <= 4095:
-            refuse(f"{at}.flow.cells", f"expected 2 to 4095, found {flow.cells}")
-        if min(flow.limit_rate, flow.market_rate, *flow.limit_rates, *flow.cancel_rates, 0.0) < 0 or flow.lifetime <= 0:
-            refuse(f"{at}.flow", "rates must not be negative, the lifetime positive")
-        wild = flow.excitation
-        if wild is not None:
-            shapes = [len(wild.decay) == SCALES]
-            for matrix in (wild.same, wild.opposite):
-                shapes.append(
-                    len(matrix) == SCALES and all(len(m) == 3 and all(len(r) == 3 for r in m) for m in matrix)
-                )
-            if not all(shapes):
-                refuse(f"{at}.flow.excitation", f"expected {SCALES} decays and two matrices of shape ({SCALES}, 3, 3)")
-    for maker in profile.market_makers:
-        if not 1 <= maker.levels <= MAX_LEVELS or maker.size < 1 or maker.limit < 1:
-            refuse(f"{at}.market_makers", f"expected 1 to {MAX_LEVELS} levels, size and limit of 1 or more")
 
 
 def read_description(name: str | Path) -> MarketDescription:
@@ -477,7 +364,7 @@ def read_description(name: str | Path) -> MarketDescription:
     if path.suffix not in (SUFFIX, ".yml"):
         if str(name) not in shipped():
             raise DescriptionError(
-                f"no market {str(name)!r}{_near(str(name), shipped())}; or give the path of a {SUFFIX} file"
+                f"no market {str(name)!r}{near(str(name), shipped())}; or give the path of a {SUFFIX} file"
             )
         text = (_folder() / f"{name}{SUFFIX}").read_text("utf-8")
     else:
