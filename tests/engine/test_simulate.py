@@ -43,7 +43,7 @@ def same(one: RunOutput, other: RunOutput) -> bool:
 def test_the_same_seed_gives_the_same_run_and_another_seed_another() -> None:
     first, second, other = simulation().run(), simulation().run(), simulation(seed=2).run()
     kinds = first.records["kind"]
-    assert np.count_nonzero(kinds == int(Kind.FILL)) > 20
+    assert np.count_nonzero(kinds == int(Kind.FILL)) > 10
     assert same(first, second)
     assert first.journal_hash != other.journal_hash
 

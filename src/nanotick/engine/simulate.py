@@ -72,7 +72,7 @@ class Simulation:
     def __post_init__(self) -> None:
         started = time.perf_counter()
         self.arena = Arena(self.capacity.arena_bytes)
-        self.living = LivingMarket(self.market, self.seed, arena=self.arena, outsiders=True)
+        self.living = LivingMarket(self.market, self.seed, arena=self.arena, outsiders=1)
         self.instruments = self.living.instruments
         self.setups = self.setups(self.instruments) if callable(self.setups) else self.setups
         self.local = LocalSide(
