@@ -14,6 +14,7 @@ from nanotick.core.mode import INTERPRET
 from nanotick.core.records import Kind
 from nanotick.core.snapshot import read_snapshot, write_snapshot
 from nanotick.data.synthetic import synthetic_day
+from nanotick.engine.collect import final_indicators
 from nanotick.features import Part
 from nanotick.strategy.base import StrategyError
 from nanotick.strategy.compile import compile_strategy
@@ -62,6 +63,11 @@ def run(seconds: int = 60) -> tuple[Any, Any, Any]:
     return made, engine, engine.run()
 
 
+def trades_of(events: Any, instrument: int) -> Any:
+    """Every print of an instrument: beside the book, or an execution of an order in it."""
+    return events[np.isin(events["kind"], [int(Kind.TRADE), int(Kind.EXECUTE)]) & (events["instrument"] == instrument)]
+
+
 def state(engine: Any) -> Any:
     return engine.local.selves[0]
 
@@ -70,7 +76,7 @@ def test_a_strategys_indicators_are_those_of_the_arrays() -> None:
     made, engine, out = run()
     events = made.events
     own = state(engine)[0]
-    trades = events[np.isin(events["kind"], [int(Kind.TRADE), int(Kind.EXECUTE)]) & (events["instrument"] == 0)]
+    trades = trades_of(events, 0)
     fast, slow = nt.EMA(20), nt.SMA(50)
     assert own["trades"] == own["fast"]["count"] == own["clock"]["count"] > 60
     # a print is handed over once, whether the tape tells it beside the book or as an execution of an order in it
@@ -82,6 +88,92 @@ def test_a_strategys_indicators_are_those_of_the_arrays() -> None:
     assert own["fast"]["period"] == 20.0
     assert {int(own["flow"][i]["seen"]) > 10 for i in range(len(made.instruments))} == {True}
     assert (out.records["kind"] == int(Kind.NEW)).any()
+
+
+class Guess(nt.Indicator):
+    """Its reading changes it, and divides by nothing before the first value."""
+
+    total: float
+    count: int
+    asked: int
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def update(self, x: float) -> float:
+        """Take a value."""
+        self.total += x
+        self.count += 1
+        return self.total
+
+    def value(self) -> float:
+        """The mean."""
+        self.asked += 1
+        return self.total / float(self.count)
+
+    def ready(self) -> bool:
+        """Whether there is one."""
+        return self.count > 0
+
+
+class Guessing(nt.Strategy):
+    """Keeps indicators of every kind."""
+
+    span: float = 7.0
+    lone: nt.EMA = nt.EMA(3)
+    never: Guess = Guess()
+    mine: Guess = Guess()
+    pair: nt.Array = nt.each(nt.SMA(2), 2)
+    many: nt.Array = nt.each(nt.Bollinger(4))
+
+    def on_start(self, ctx: Any) -> None:
+        self.lone.period = self.span
+
+    def on_trade(self, ctx: Any, trade: Any) -> None:
+        self.many[ctx.instrument()].update(trade.price)
+        if ctx.instrument() == 0:
+            self.lone.update(trade.price)
+            self.mine.update(trade.price)
+            self.pair[1].update(trade.price)
+
+
+def test_what_indicators_said_last_stands_in_the_json_and_in_the_report(tmp_path: Path) -> None:
+    made = synthetic_day(seed=5, seconds=30)
+    result = nt.backtest((made.events, made.instruments), Guessing())
+    prices = [float(p) for p in trades_of(made.events, 0)["price"]]
+    told = result.to_dict()["strategies"][0]
+    found = {(i["name"], i["symbol"]): i for i in told["indicators"]}
+    symbols = [i.symbol for i in made.instruments]
+    assert [n for n, _ in found] == ["lone", "never", "mine", "pair[0]", "pair[1]", *(["many"] * len(symbols))]
+    assert told["indicators_left_out"] == 0
+    lone = nt.EMA(7)
+    assert found["lone", None]["indicator"] == "EMA(period=7.0)"
+    assert found["lone", None]["values"] == {"value": lone.run(prices)[-1]}
+    assert found["never", None] == {
+        "name": "never", "indicator": "Guess()", "symbol": None, "ready": False, "values": {"value": None},
+    }  # fmt: skip
+    assert found["mine", None]["values"]["value"] == pytest.approx(np.mean(prices))
+    assert found["pair[1]", None]["values"]["value"] == np.mean(prices[-2:])
+    for n, symbol in enumerate(symbols):
+        bands = nt.Bollinger(4)
+        bands.run(trades_of(made.events, n)["price"])
+        assert found["many", symbol]["ready"]
+        assert found["many", symbol]["values"] == bands.figures()
+        assert set(bands.figures()) == {"mean", "upper", "lower", "deviation", "bandwidth", "value"}
+    page = result.write_html(tmp_path / "run.html").read_text("utf-8")
+    assert "Indicator at the end" in page
+    assert f"lower {bands.lower():,.6g}" in page
+    assert "value –" in page
+
+
+def test_looking_at_indicators_changes_nothing_and_is_bounded() -> None:
+    record: Any = np.zeros(1, Guessing.dtype_for(600))
+    Guessing().write(record)
+    before = record.tobytes()
+    held, left_out = final_indicators(Guessing, record, range(600))
+    assert record.tobytes() == before
+    assert (len(held), left_out) == (5 + 256, 600 - 256)
+    assert held[-1].instrument == 255
 
 
 def test_a_snapshot_holds_them(tmp_path: Path) -> None:

@@ -69,6 +69,31 @@ QUEUE_SAMPLE = np.dtype(
 
 
 @dataclass(frozen=True)
+class FinalIndicator:
+    """An indicator of a strategy as the run left it.
+
+    Attributes
+    ----------
+    name : str
+        The strategy's attribute, `flow[2]` for the third of a fixed number.
+    described : str
+        Class and parameters as they were at the end: `EMA(period=12.0)`.
+    instrument : int
+        Whose it is where the strategy keeps one for each instrument, else -1.
+    ready : bool
+        Whether its warm-up was over.
+    values : mapping
+        Reading to value; NaN where there was nothing to compute it from.
+    """
+
+    name: str
+    described: str
+    instrument: int
+    ready: bool
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class StrategyRun:
     """One strategy as it ran.
 
@@ -88,6 +113,10 @@ class StrategyRun:
         Orders, cancels and replaces it asked for, refused ones included.
     class_name, doc : str
         Where it comes from and the first line of its docstring.
+    indicators : tuple of FinalIndicator
+        In the order of the attributes, then of the instruments.
+    indicators_left_out : int
+        How many more there were.
     """
 
     name: str
@@ -98,6 +127,8 @@ class StrategyRun:
     intents: int = 0
     class_name: str = ""
     doc: str = ""
+    indicators: tuple[FinalIndicator, ...] = ()
+    indicators_left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import math
 import types as python_types
 import typing
 from collections.abc import Callable
@@ -105,7 +106,8 @@ class Indicator:
         if INTERPRET:
             cls.kernels, cls.record = (
                 dict(found),
-                lambda address, index=0: cls.at(address + index * cls.header.itemsize),
+                # static: a plain function here would pass for a method of the classes derived from this one
+                staticmethod(lambda address, index=0: cls.at(address + index * cls.header.itemsize)),
             )
         else:
             from nanotick.features.lowering import declare
@@ -156,6 +158,17 @@ class Indicator:
     def settings(self) -> dict[str, float]:
         """The parameters and their values."""
         return {n: getattr(self, n) for n in self.parameters}
+
+    def figures(self) -> dict[str, float]:
+        """Everything it can be asked for without arguments, as it stands; nan where nothing can be computed."""
+        found = {}
+        for name in readings(type(self)):
+            if name != "ready":
+                try:
+                    found[name] = float(getattr(self, name)())
+                except (ArithmeticError, ValueError):  # where compiled code divides by nothing and gives nan
+                    found[name] = math.nan
+        return found
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in self.settings().items())})"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
+from nanotick.engine.output import StrategyRun
 from nanotick.research import charts, words
 from nanotick.research.axes import log_histogram
 from nanotick.research.diagnosis import refusal_counts
@@ -20,6 +22,7 @@ from nanotick.research.statistics import Figures
 HALF = 470  # width of a chart that shares its row
 HISTOGRAM_BINS = 36
 MOST_BARS = 20
+MOST_INDICATORS = 40
 
 
 def _tile(label: str, value: str, under: str = "", first: bool = False) -> str:
@@ -307,27 +310,45 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     return [(prefix, str(value))]
 
 
-def _alike(data: ReportData, group: str, members: list[int]) -> list[tuple[str, Any]]:
-    """Instances of a group: once if all have the same parameters, else each."""
+def _alike(data: ReportData, group: str, members: list[int]) -> list[tuple[str, list[StrategyRun]]]:
+    """Instances of a group: together if all have the same parameters, else each."""
     runs = [data.result.strategies[n] for n in members]
     if all(dict(run.parameters) == dict(runs[0].parameters) for run in runs):
-        return [(group, runs[0])]
-    return [(run.name, run) for run in runs]
+        return [(group, runs)]
+    return [(run.name, [run]) for run in runs]
 
 
 def _value(value: Any) -> str:
     return f"{value:,}" if type(value) is int else str(value)
 
 
+def _indicators(data: ReportData, runs: Sequence[StrategyRun]) -> str:
+    """What the indicators of a strategy's instances said at the end; nothing if it has none."""
+    held = [i for run in runs for i in run.indicators]
+    if not held:
+        return ""
+    rows = []
+    for item in held[:MOST_INDICATORS]:
+        symbol = data.result.instruments[item.instrument].symbol if item.instrument >= 0 else ""
+        said = ", ".join(f"{k} {words.significant(v)}" for k, v in item.values.items())
+        title = f'<span title="{escape(item.described)}">{escape(item.name)}</span>'
+        rows.append([f"{title} {escape(symbol)}".strip(), f"<code>{escape(said)}</code>", "" if item.ready else "no"])
+    more = len(held) - len(rows) + sum(run.indicators_left_out for run in runs)
+    about = f"<p>{more:,} more are not shown.</p>" if more else ""
+    return table(("Indicator at the end", "Values", "Ready"), rows, text=(1,)) + about
+
+
 def parameters(data: ReportData) -> str:
-    """Parameters of the strategies, and the configuration of the run."""
+    """Parameters of the strategies with their indicators' last values, and the configuration of the run."""
     parts = []
     for group, members in data.groups.items():
-        for names, run in _alike(data, group, members):
+        for names, runs in _alike(data, group, members):
+            run = runs[0]
             rows = [[escape(str(k)), f"<code>{escape(_value(v))}</code>"] for k, v in run.parameters.items()]
             about = f"<p>{escape(run.doc)}</p>" if run.doc else ""
             name = escape(names) + (f" <code>{escape(run.class_name)}</code>" if run.class_name else "")
             inner = table(("Parameter", "Value"), rows) if rows else ""
+            inner += _indicators(data, runs)
             parts.append(f"<div><h3>{name}</h3>{about}{inner}</div>")
     parts = [f'<div class="params">{"".join(parts)}</div>']
     config = [[escape(k), f"<code>{escape(v)}</code>"] for k, v in _flat(dict(data.result.output.config))]

@@ -52,6 +52,17 @@ def as_dict(result: BacktestResult) -> dict[str, Any]:
                 "name": run.name,
                 "class": run.class_name,
                 "parameters": run.parameters,
+                "indicators": [
+                    {
+                        "name": i.name,
+                        "indicator": i.described,
+                        "symbol": result.instruments[i.instrument].symbol if i.instrument >= 0 else None,
+                        "ready": i.ready,
+                        "values": i.values,
+                    }
+                    for i in run.indicators
+                ],
+                "indicators_left_out": run.indicators_left_out,
                 "calls": run.calls,
                 "intents": run.intents,
                 "figures": asdict(figures),

@@ -26,6 +26,11 @@ def number(value: float, places: int = 2, signed: bool = False) -> str:
     return sign + text
 
 
+def significant(value: float) -> str:
+    """Six significant digits, for figures of any size; a dash when not defined."""
+    return f"{value:,.6g}".replace("-", "−", 1) if math.isfinite(value) else DASH
+
+
 def percent(value: float, places: int = 1) -> str:
     """A share as per cent."""
     return DASH if math.isnan(value) else f"{number(value * 100, places)} %"
