@@ -70,3 +70,14 @@ def test_a_kernel_that_does_not_is_clean_in_its_ir_too() -> None:
     assert total(int(array.ctypes.data), 10) == 45
     (ir,) = total.inspect_llvm().values()
     assert "define" in ir and reference_count_calls(ir) == 0
+
+
+def test_a_kernel_called_before_it_was_compiled_is_found_where_it_was_put() -> None:
+    @kernel("i8(i8)")
+    def twice(x):
+        return 2 * x
+
+    entry = REGISTRY.pop(next(name for name, entry in REGISTRY.items() if entry.dispatcher is twice))
+    assert twice(21) == 42
+    assert twice._cache.path(entry.signature) == twice._cache.path(twice.signatures[0])
+    assert runtime_symbols(entry) == set()

@@ -27,6 +27,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.serialize import dumps
+from numba.core.sigutils import normalize_signature
 
 from nanotick import __version__
 from nanotick.core.source import function_digest
@@ -207,11 +208,12 @@ class KernelCache(_Cache):  # type: ignore[misc]
         return str(cache_directory() or "")
 
     def path(self, signature: Any) -> Path | None:
-        """The file that holds this function compiled for this signature."""
+        """The file that holds this function compiled for this signature: text, a signature or a tuple of types."""
         directory = cache_directory()
         if directory is None:
             return None
-        digest = hashlib.blake2b(f"{self._key}|{signature}".encode(), digest_size=8).hexdigest()
+        arguments, _ = normalize_signature(signature)  # Numba asks with types where it was called, we with text
+        digest = hashlib.blake2b(f"{self._key}|{arguments}".encode(), digest_size=8).hexdigest()
         return directory / f"{self._function.__name__}-{digest}.nbc"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
