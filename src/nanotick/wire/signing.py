@@ -1,7 +1,8 @@
 """The signatures the venues ask for, made from secrets that do not show themselves.
 
-HMAC keys are hashed once: a signature then costs two copies of a hash state. Sources: the authentication pages of binance-spot-api-docs, docs.kraken.com, docs.cdp.coinbase.com (Advanced Trade and Exchange)
-and docs.alpaca.markets; the vectors of those pages are tests.
+HMAC keys are hashed once: a signature then costs two copies of a hash state. Sources: the authentication pages of
+binance-spot-api-docs, docs.kraken.com, docs.cdp.coinbase.com (Advanced Trade and Exchange) and docs.alpaca.markets;
+the vectors of those pages are tests.
 """
 
 from __future__ import annotations
