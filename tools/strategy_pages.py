@@ -19,6 +19,7 @@ from typing import Any
 
 from nanotick.strategies import BUILT_IN, built_in
 from nanotick.strategies.describe import Described, described
+from nanotick.strategy.base import Strategy
 from tools.strategy_markets import MARKETS, Market
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -117,10 +118,15 @@ def page(name: str) -> str:
     doc = inspect.cleandoc(importlib.import_module(module).__doc__ or "")
     path = f"src/{module.replace('.', '/')}.py"
     table = "\n".join(row(item) for item in described(cls))
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, Strategy) and base is not Strategy]
+    common = "".join(
+        f"## Common to all of its kind\n\n{prose(inspect.cleandoc(sys.modules[base.__module__].__doc__ or ''))}\n\n"
+        for base in bases
+    )
     return (
         f"# {title(name)}\n\n{prose(doc)}\n\n"
         f"`{name}`, class `{class_name}` in `{path}`.\n\n"
-        f"## Parameters\n\n| name | type | default | meaning |\n| --- | --- | --- | --- |\n{table}\n\n"
+        f"{common}## Parameters\n\n| name | type | default | meaning |\n| --- | --- | --- | --- |\n{table}\n\n"
         f"## A run\n\n![Profit, and price with fills](../images/strategies/{name}.svg)\n\n{how(name)}\n\n"
         f"A synthetic market shows that a strategy runs, not that it earns.\n"
     )

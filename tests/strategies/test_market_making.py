@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,3 +131,45 @@ def test_glft_follows_an_estimated_volatility_with_the_exact_solution() -> None:
     known = asked(run(rows, GueantLehalleFernandezTapia(sigma=math.sqrt(40.0), **given)), 1)
     assert len(estimated) > 1_000
     assert estimated[-1_000:] == known[-1_000:]
+
+
+INTERPRETED = """
+import hashlib, sys
+sys.path[:0] = [{source!r}, {root!r}]
+from nanotick.strategies.glft import GueantLehalleFernandezTapia
+from tests.strategies.test_market_making import jumpy, run
+out = run(jumpy(), GueantLehalleFernandezTapia(**{given!r}))
+print(hashlib.blake2b(out.records.tobytes(), digest_size=16).hexdigest(), len(out.records))
+"""
+
+
+def jumpy() -> list[tuple[int, ...]]:
+    """A hundred seconds of a market that moves, trades and changes its sizes."""
+    rng = np.random.default_rng(11)
+    rows, bid = [], 10_000
+    for n in range(1_000):
+        bid += int(rng.integers(-1, 2))
+        sizes = rng.integers(1, 9, 2) * 100
+        rows.append(quote(n * SECOND // 10, bid, int(sizes[0]), bid + 3, int(sizes[1])))
+        if n % 4 == 0:
+            side = int(rng.choice([-1, 1]))
+            rows.append(trade(n * SECOND // 10 + 7, bid if side < 0 else bid + 3, 60, side))
+    return rows
+
+
+def test_every_option_at_once_gives_the_same_run_compiled_and_interpreted() -> None:
+    given: dict[str, Any] = dict(
+        sigma=0.0, half_life=5.0, sigma_floor=0.2, microprice=0.7, skew=0.3, maker_fee=-0.00001, min_edge=1.0,
+        min_spread=2, size=90, size_decay=0.2, tolerance=1, refill=0.4, limit=4, gamma=0.05, k=1.2, interval=0,
+    )  # fmt: skip
+    root = Path(__file__).resolve().parents[2]
+    code = INTERPRETED.format(source=str(root / "src"), root=str(root), given=given)
+    said = {}
+    for mode in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "NANOTICK_INTERPRET": mode}
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        said[mode] = done.stdout
+    assert said["0"] == said["1"]
+    assert len(fills(run(jumpy(), GueantLehalleFernandezTapia(**given)))) > 10
