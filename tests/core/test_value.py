@@ -11,8 +11,11 @@ from nanotick.core.arena import Arena
 from nanotick.core.instruments import Contract, Instrument, InstrumentTable
 from nanotick.core.kernel import kernel
 from nanotick.core.value import OVERFLOW, add_saturating, multiply, scale, trade_value
+from nanotick.risk.exposure import exceeds_share, share_of
+from nanotick.risk.records import PPM, UNLIMITED
 
 _PRODUCT, _SCALE, _SUM, _VALUE = range(4)
+_SHARE, _EXCEEDS = range(2)
 INT64 = st.integers(-OVERFLOW - 1, OVERFLOW)
 SIZE = st.one_of(st.integers(0, OVERFLOW), st.integers(0, 1 << 32))
 
@@ -27,6 +30,24 @@ def value_call(what: int, a: int, b: int, c: int) -> int:
     if what == _SUM:
         return add_saturating(a, b)
     return trade_value(a, b, c)
+
+
+@kernel("i8(i8,i8,i8,i8)")
+def share_call(what: int, value: int, equity: int, ppm: int) -> int:
+    """Call the kernel of this number."""
+    if what == _SHARE:
+        return share_of(equity, ppm)
+    return int(exceeds_share(value, equity, ppm))
+
+
+@given(INT64, SIZE, st.one_of(SIZE, st.integers(0, 10_000_000)))
+def test_a_share_of_equity_is_exact_at_any_size(value, equity, ppm):
+    if ppm >= UNLIMITED:
+        return
+    exact = equity * ppm // PPM
+    share = share_call(_SHARE, 0, equity, ppm)
+    assert share == exact or (share == OVERFLOW and exact >= 1 << 59)
+    assert share_call(_EXCEEDS, value, equity, ppm) == (value > share)
 
 
 @given(SIZE, SIZE)

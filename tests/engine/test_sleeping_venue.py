@@ -165,3 +165,62 @@ def test_an_awakened_book_is_ours(make: Any) -> None:
     theirs = {n.removeprefix("venue.book."): d for n, d in regions.items() if n.startswith("venue.book.")}
     assert ours == theirs
     assert int(test.replay_region.view[0]["asleep"]) == 0
+
+
+class Resident(nt.Strategy):
+    """Rests on both sides of both instruments at several prices, two orders at some, and moves them at each timer."""
+
+    step: int = 5_000_000
+    turn: int = 0
+
+    def on_start(self, ctx: Any) -> None:
+        ctx.every(self.step)
+
+    def on_timer(self, ctx: Any) -> None:
+        self.turn += 1
+        for i in range(ctx.instruments()):
+            if not ctx.has_book(i) or ctx.best_bid(i) >= ctx.best_ask(i):
+                continue
+            order_id = ctx.first_order(i)
+            while order_id != 0:
+                following = ctx.next_order(order_id)
+                if self.turn % 4 == 0 or (order_id + self.turn) % 3 == 0:
+                    ctx.cancel(order_id)
+                order_id = following
+            tick, lot = ctx.tick_size(i), ctx.lot_size(i)
+            for n in range(4):
+                ctx.buy(lot, ctx.best_bid(i) - (n + 1) // 2 * tick, nt.GTC, True, i)
+                ctx.sell(lot, ctx.best_ask(i) + (n + 1) // 2 * tick, nt.GTC, True, i)
+
+
+class Listening(Resident):
+    """The same, but it hears of every row, so that the venue may not run ahead of it."""
+
+    def on_book(self, ctx: Any) -> None:
+        pass
+
+    def on_trade(self, ctx: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("make", [by_level, by_order])
+@pytest.mark.parametrize("change", [same, clocks_apart, one_sided([Kind.TRADE]), one_sided([Kind.LEVEL])])
+def test_a_venue_that_runs_ahead_does_what_it_did_in_step(make: Any, change: Any) -> None:
+    table = TABLE if make is by_level else synthetic_day(seed=4, seconds=1).instruments
+    rows = change(make(40_000, 5))
+    step = int(rows["ts_recv"][-1] - rows["ts_recv"][0]) // 400
+
+    def run(cls: type[Resident], sliced: int) -> tuple[RunOutput, dict[str, str]]:
+        setup = StrategySetup(cls(step=step), cash=10**15)
+        test = Backtest([Recording(rows)], table, [setup], VENUE, FREE, capacity=SMALL)
+        out, regions, _ = outcome(test, sliced, False)
+        parts = ("venue.", "book.", "orders", "portfolio", "risk")
+        return out, {name: digest for name, digest in regions.items() if name.startswith(parts)}
+
+    in_step, state = run(Listening, 1 << 40)
+    ahead, state_ahead = run(Resident, 1 << 40)
+    sliced, state_sliced = run(Resident, 97)
+    assert np.count_nonzero(in_step.records["kind"] == int(Kind.FILL)) > 100
+    assert {name.split(".")[0] for name in state} >= {"venue", "book", "orders", "portfolio", "risk"}
+    assert in_step.journal_hash == ahead.journal_hash == sliced.journal_hash
+    assert state == state_ahead == state_sliced

@@ -9,9 +9,11 @@ from nanotick.book.check import Invariant as Invariant
 from nanotick.book.check import check_book as check_book
 from nanotick.book.depth import best_price as best_price
 from nanotick.book.depth import best_qty as best_qty
+from nanotick.book.depth import cell_qty as cell_qty
 from nanotick.book.depth import copy_depth as copy_depth
 from nanotick.book.depth import depth_price as depth_price
 from nanotick.book.depth import depth_qty as depth_qty
+from nanotick.book.depth import level_cell as level_cell
 from nanotick.book.depth import level_head as level_head
 from nanotick.book.depth import level_orders as level_orders
 from nanotick.book.depth import level_qty as level_qty

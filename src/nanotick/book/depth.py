@@ -6,7 +6,7 @@ comparisons with it come out right, and quantity 0.
 
 from __future__ import annotations
 
-from nanotick.book.ladder import OFF_GRID, cell_below, cell_below_tick, cell_rank, find_cell, tick_of
+from nanotick.book.ladder import OFF_GRID, cell_below, cell_below_tick, cell_rank, find_cell, near_cell, tick_of
 from nanotick.book.records import (
     BEST_CHANGED,
     BOOK,
@@ -78,6 +78,21 @@ def level_find(store: int, instrument: int, side: int, price: int) -> int:
 def level_qty(store: int, instrument: int, side: int, price: int) -> int:
     """Quantity resting at a price, 0 for none."""
     return cell_at(store_at(store).cells_address, level_find(store, instrument, side, price)).qty
+
+
+@inlined
+def level_cell(store: int, instrument: int, side: int, price: int) -> int:
+    """Where the quantity of a price near the best is kept, whether or not there is any; 0: ask `level_qty`.
+
+    It stays there through a LEVEL event of that price.
+    """
+    return near_cell(store, owner_of(instrument, side), side * price)
+
+
+@inlined
+def cell_qty(store: int, cell: int) -> int:
+    """Quantity of a level by `level_cell`."""
+    return cell_at(store_at(store).cells_address, cell).qty
 
 
 @kernel

@@ -14,6 +14,9 @@ once. When a command is sent it wakes: our own book, which was fed the same rows
 (or, where that is less work, it is given what it missed), and the rows in flight between the two follow. Rows that
 carry but one of the two flags make the orders differ; from the first such row of a book on, the venue stays awake.
 
+Where no strategy listens to rows (all act on timers and reports), nothing can be sent between two of those: the venue
+then runs ahead of us to the next of them, and our side follows in one go.
+
 Otherwise a row is read twice from the same mapped file, by a venue cursor (rows flagged VENUE, in venue-time order) and
 a local cursor (rows flagged LOCAL, in order of arrival). Files follow each other as segments; each cursor crosses into
 the next on its own. `run_replay` returns when its budget of rows is used up, when the output needs draining, or at the
@@ -28,7 +31,7 @@ from nanotick.book.mirror import copy_books, mirror_bytes
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import BOTH_SIDES, RECORD_SIZE, Flag, Kind, event_at
-from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
+from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at, subscription_at
 from nanotick.engine.runner import (
     BUDGET,
     DRAIN,
@@ -53,7 +56,7 @@ from nanotick.exchange.reports import (
     report_head_ts,
     report_pop,
 )
-from nanotick.strategy.records import context_at
+from nanotick.strategy.records import Callback, context_at
 
 SEGMENT = np.dtype([("row_address", "<i8"), ("rows", "<i8")])
 segment_at = record_at(SEGMENT, "Segment")
@@ -80,7 +83,9 @@ replay_at = record_at(REPLAY, "Replay")
 _VENUE, _LOCAL, _BOTH = int(Flag.VENUE), int(Flag.LOCAL), int(BOTH_SIDES)
 _TRADE = int(Kind.TRADE)
 
-_LAG = 1_024  # rows the venue may be behind: 64 KiB, so that its pass finds them in the cache
+_ON_BOOK, _ON_TRADE, _ON_BAR = int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
+
+_LAG = 1_024  # rows the venue may be behind or ahead: 64 KiB, so that its pass finds them in the cache
 _ROW_BYTES_COPIED = 64  # bytes of books that can be copied in the time of applying one row
 _ROW_BITS = 44
 _ROW_MASK = (1 << _ROW_BITS) - 1
@@ -146,6 +151,17 @@ def _wake(replay: int, segment: int, venue_row: int, local_row: int) -> bool:
 
 
 @kernel
+def _deaf(engine: int) -> bool:
+    """Whether no strategy hears of rows."""
+    root = engine_at(engine)
+    listening = 0
+    for instrument in range(context_at(root.context_address).instrument_count):
+        mask = subscription_at(root.masks_address, instrument).mask
+        listening |= mask[_ON_BOOK] | mask[_ON_TRADE] | mask[_ON_BAR]
+    return listening == 0
+
+
+@kernel
 def run_rows(replay: int, budget: int) -> int:
     """Run until `budget` local rows are done, the output needs draining, or everything is over.
 
@@ -170,6 +186,7 @@ def run_rows(replay: int, budget: int) -> int:
     if found >= 0:
         t_local = run.pending_arrival if run.pending_arrival != 0 else _arrival(replay, local_row, run.last_arrival)
     last_arrival = run.last_arrival
+    deaf = run.feed_modelled == 0 and _deaf(engine)  # a feed model of the user's may share what it knows with others
     done = 0
     behind = 0  # local rows done since the venue was last level with us
     state = END
@@ -192,12 +209,15 @@ def run_rows(replay: int, budget: int) -> int:
         # an idle venue may lag where it must not sleep: its rows then run in tight batches
         level = not idle or (behind >= _LAG and not asleep)
         horizon = min(t_command, t_report, t_timer)
+        until = horizon if deaf and not idle and root.closing == 0 else min(horizon, t_local)
+        ahead = 0
         last_local = min(t_command - 1, t_report - 1, t_timer)
         reports = exchange.report_end
         timer_before = context.next_timer
         output_before = root.output_count
-        while level and t_venue <= t_local and t_venue <= horizon and t_venue != INFINITE:
+        while level and t_venue <= until and t_venue != INFINITE and ahead < _LAG:
             venue_event(venue, venue_row)
+            ahead += 1
             venue_row += RECORD_SIZE
             if venue_row == venue_end or event_at(venue_row).flags & _VENUE == 0:
                 found = _seek(replay, venue_segment, _place(replay, venue_segment, venue_row), _VENUE)

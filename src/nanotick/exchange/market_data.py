@@ -11,6 +11,8 @@ from nanotick.book import (
     apply_event,
     best_price,
     best_qty,
+    cell_qty,
+    level_cell,
     level_qty,
     order_find,
     order_price,
@@ -85,14 +87,17 @@ def level_event(venue: int, market_address: int, event_address: int) -> None:
     market = market_at(market_address)
     instrument, side, price, now = event.instrument, event.side, event.price, event.ts_venue
     ours = rests_at(market_address, side, price)
+    cell = 0
     prev_qty = 0
     if ours:
-        prev_qty = level_qty(book, instrument, side, price)
+        cell = level_cell(book, instrument, side, price)
+        prev_qty = cell_qty(book, cell) if cell != 0 else level_qty(book, instrument, side, price)
     apply_to_book(venue, event_address)
     if market.depleted[0] + market.depleted[1] != 0:
         refresh_level(venue, market_address, side, price)
     if ours:
-        level_told(venue, market_address, side, price, prev_qty, level_qty(book, instrument, side, price), now)
+        new_qty = cell_qty(book, cell) if cell != 0 else level_qty(book, instrument, side, price)
+        level_told(venue, market_address, side, price, prev_qty, new_qty, now)
     if market.best[side_index(-side)] + side * price >= 0 and market.blocked == 0:
         if level_qty(book, instrument, side, price) > 0:  # old news, which the book ignored, reaches nobody
             level_reached(venue, market_address, side, price, now)

@@ -125,6 +125,7 @@ MARKET = np.dtype(
         ("impact_shift", "<f8"),  # ticks, what our taking has left behind, at impact_ts
         ("impact_ts", "<i8"),
         ("scale", "<f8"),  # 10^-qty_decimals
+        ("first", "<i4", (128,)),  # for each side and bit of the filter, the first order of the list that set it, + 1
     ],
     align=True,
 )

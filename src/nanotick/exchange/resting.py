@@ -20,7 +20,7 @@ from nanotick.core.records import FillReason
 from nanotick.exchange.matching import fill, fill_from_display, tell_level
 from nanotick.exchange.queue import queue_changed, queue_traded, reached_qty
 from nanotick.exchange.records import RESTING, market_at, own_at, profile_at, venue_at
-from nanotick.exchange.working import own_address, price_bit, side_index
+from nanotick.exchange.working import first_at, own_address, price_place, side_index
 
 _QUEUE_REACHED, _THROUGH = int(FillReason.QUEUE_REACHED), int(FillReason.TRADED_THROUGH)
 _CROSSED, _HEAD = int(FillReason.BOOK_CROSSED), int(FillReason.QUEUE_HEAD_EXECUTED)
@@ -34,7 +34,7 @@ AT_PRICE_FIRST = 2  # it reaches us when nothing is ahead of us
 @kernel
 def rests_at(market_address: int, side: int, price: int) -> bool:
     """Whether an order of ours may rest at this price (rarely true for nothing)."""
-    return market_at(market_address).filter[side_index(side)] & price_bit(price) != 0
+    return market_at(market_address).filter[side_index(side)] & (1 << price_place(price)) != 0
 
 
 @kernel
@@ -45,7 +45,7 @@ def level_told(venue: int, market_address: int, side: int, price: int, prev_qty:
     profile = profile_at(market.profile_address)
     rank = side * price
     tell_level(venue, market_address, side, price)
-    at = market.head[side_index(side)]
+    at = first_at(market_address, side, price)
     while at != 0:
         order = own_at(orders, at - 1)
         slot = at - 1
@@ -178,7 +178,7 @@ def executed(venue: int, market_address: int, side: int, price: int, qty: int, a
 def left_queue(venue: int, market_address: int, side: int, price: int, qty: int, arrival: int) -> None:
     """An order that joined at `arrival` took quantity off its level without trading."""
     orders = venue_at(venue).orders_address
-    at = market_at(market_address).head[side_index(side)]
+    at = first_at(market_address, side, price)
     while at != 0:
         order = own_at(orders, at - 1)
         at = order.next
@@ -198,7 +198,7 @@ def joined_queue(
     store_i64(v.arrivals_address + book_slot * 8, v.arrival)
     if not snapshot:
         return
-    at = market_at(market_address).head[side_index(side)]
+    at = first_at(market_address, side, price)
     while at != 0:
         order = own_at(v.orders_address, at - 1)
         at = order.next

@@ -2,7 +2,8 @@
 
 A slot is the low bits of the client order id. A list is sorted by rank (side * price, best first), then by arrival, so
 what an event can reach is at the front. Two things keep the rest of the day cheap: the rank of the best order, and a
-64-bit filter with a bit for the hashed price of every order; an event whose price has no bit set is nobody's.
+64-bit filter with a bit for the hashed price of every order; an event whose price has no bit set is nobody's, and for
+one that has, the list is entered at the first order that set it.
 """
 
 from __future__ import annotations
@@ -40,9 +41,15 @@ def side_index(side: int) -> int:
 
 
 @kernel
-def price_bit(price: int) -> int:
-    """The filter's bit of a price."""
-    return 1 << shift_right(mul_wrap(price, _FIBONACCI), 58)
+def price_place(price: int) -> int:
+    """Number of the filter's bit of a price."""
+    return shift_right(mul_wrap(price, _FIBONACCI), 58)
+
+
+@kernel
+def first_at(market_address: int, side: int, price: int) -> int:
+    """The order, + 1, from which on a side's list may hold orders at this price; 0: none does."""
+    return market_at(market_address).first[(side_index(side) << 6) + price_place(price)]
 
 
 @kernel
@@ -71,6 +78,13 @@ def _note_expiry(venue: int, expire: int) -> None:
 
 
 @kernel
+def _rank_of(venue: int, place: int) -> int:
+    """Rank of an order by its slot + 1."""
+    order = own_at(venue_at(venue).orders_address, place - 1)
+    return order.side * order.price
+
+
+@kernel
 def link_resting(venue: int, market_address: int, slot: int) -> None:
     """Put an order behind all that are as good or better."""
     v = venue_at(venue)
@@ -95,7 +109,12 @@ def link_resting(venue: int, market_address: int, slot: int) -> None:
         market.best[index] = rank
     if after != 0:
         own_at(v.orders_address, after - 1).prev = slot + 1
-    market.filter[index] = market.filter[index] | price_bit(order.price)
+    place = price_place(order.price)
+    bit = 1 << place
+    at = (index << 6) + place
+    if market.filter[index] & bit == 0 or rank > _rank_of(venue, market.first[at]):
+        market.first[at] = slot + 1
+    market.filter[index] = market.filter[index] | bit
     market.own += 1
     market.watch += 1
     v.live += 1
@@ -116,17 +135,19 @@ def unlink_resting(venue: int, market_address: int, slot: int) -> None:
         market.head[index] = order.next
     if order.next != 0:
         own_at(v.orders_address, order.next - 1).prev = order.prev
-    bits = 0
     at = market.head[index]
-    market.best[index] = -NEVER
-    if at != 0:
-        first = own_at(v.orders_address, at - 1)
-        market.best[index] = first.side * first.price
-    while at != 0:
-        other = own_at(v.orders_address, at - 1)
-        bits = bits | price_bit(other.price)
-        at = other.next
-    market.filter[index] = bits
+    market.best[index] = _rank_of(venue, at) if at != 0 else -NEVER
+    place = price_place(order.price)
+    if market.first[(index << 6) + place] == slot + 1:
+        at = order.next
+        while at != 0:
+            other = own_at(v.orders_address, at - 1)
+            if price_place(other.price) == place:
+                break
+            at = other.next
+        market.first[(index << 6) + place] = at
+        if at == 0:
+            market.filter[index] = market.filter[index] & ~(1 << place)
     market.own -= 1
     market.watch -= 1
     v.live -= 1

@@ -36,6 +36,8 @@ _OVER_POSITION, _OVER_SYMBOL = int(RiskCheck.POSITION_SHARE), int(RiskCheck.SYMB
 _OVER_GROSS, _OVER_NET = int(RiskCheck.GROSS_EXPOSURE), int(RiskCheck.NET_EXPOSURE)
 _NO_CASH, _OVERFLOWS = int(RiskCheck.CASH_RESERVE), int(RiskCheck.OVERFLOW)
 _INSTRUMENT_SIZE = INSTRUMENT.itemsize
+_SHARE_BITS = 62 - PPM.bit_length()  # a share so wide times less than a million fits 63 bits
+_WHOLE_ROOM = 70  # leading zeros of two numbers whose product is far from where `scale` saturates
 _PPM_ROOM = 1 + PPM.bit_length()  # leading zeros of a number that times PPM fits 63 bits
 
 
@@ -132,15 +134,23 @@ def risk_refresh(risk: int, strategy: int, instrument: int) -> None:
 
 @kernel
 def share_of(equity: int, ppm: int) -> int:
-    """A share of equity, micro units; none of an equity that is gone."""
+    """A share of equity, micro units; none of an equity that is gone.
+
+    By whole millions and the rest: an equity whose product with the share leaves 63 bits then needs no long division.
+    """
     if ppm == UNLIMITED:
         return UNLIMITED
-    return scale(equity, ppm, PPM) if equity > 0 else 0
+    if equity <= 0:
+        return 0
+    millions = equity // PPM
+    if ppm >> _SHARE_BITS != 0 or leading_zeros(millions) + leading_zeros(ppm) < _WHOLE_ROOM:
+        return scale(equity, ppm, PPM)
+    return millions * ppm + (equity - millions * PPM) * ppm // PPM
 
 
 @kernel
 def exceeds_share(value: int, equity: int, ppm: int) -> bool:
-    """Whether a value is above a share of equity; equal to `value > share_of(equity, ppm)` without its division."""
+    """Whether a value is above a share of equity: `value > share_of(equity, ppm)`, without a division where it fits."""
     if ppm == UNLIMITED:
         return False
     if equity <= 0 or value <= 0:
