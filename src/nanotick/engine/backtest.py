@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nanotick.book.mirror import lay_mirror
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
+from nanotick.core.pages import release_pages
 from nanotick.core.records import EVENT, Flag
 from nanotick.engine.collect import Collector, make_ready
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
@@ -34,7 +35,7 @@ from nanotick.risk.limits import RiskLimits
 
 Progress = Callable[[int, int, float], None]
 
-SLICE_ROWS = 1 << 20
+SLICE_ROWS = 1 << 19  # 32 MiB of a recording, which is what is in memory of a mapped one
 _NO_SAMPLE = (1 << 63) - 1
 
 
@@ -115,7 +116,8 @@ class Backtest:
         self._seconds = 0.0
 
     def _lay_replay(self) -> None:
-        parts = [r for r in self.recordings if len(r.events)]
+        parts = self._parts = [r for r in self.recordings if len(r.events)]
+        self._released = (0, 0)
         self.segments = self.arena.region("replay.segments", SEGMENT, max(1, len(parts)), transient=True)
         for row, part in zip(self.segments.view, parts, strict=False):
             row["row_address"], row["rows"] = part.events.ctypes.data, len(part.events)
@@ -211,6 +213,7 @@ class Backtest:
             started = time.perf_counter()
             state = self._call(Verb.RUN, budget)
             self._seconds += time.perf_counter() - started
+            self._release()
             if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
                 self.collector.drain()
             if self.venue.status:
@@ -220,6 +223,18 @@ class Backtest:
                 )
             if progress is not None:
                 progress(int(replay["rows_done"]), self.rows, self._seconds)
+
+    def _release(self) -> None:
+        """Give back the pages of what both cursors have passed; a sleeping venue hardly ever reads what it missed."""
+        replay = self.replay_region.view[0]
+        sides = ("local",) if replay["asleep"] else ("venue", "local")
+        behind = min((int(replay[f"{side}_segment"]), int(replay[f"{side}_row"])) for side in sides)
+        segment, row = self._released
+        while segment < min(behind[0] + 1, len(self._parts)):
+            events = self._parts[segment].events
+            release_pages(events[row : behind[1] if segment == behind[0] else len(events)])
+            segment, row = segment + 1, 0
+        self._released = max(self._released, behind)
 
     def so_far(self) -> RunOutput:
         """What the run has left up to now, marked partial; asked for between slices, it changes nothing."""
@@ -261,4 +276,6 @@ class Backtest:
 def _chunks(events: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """Consecutive slices of a recording: columns of a mapped file are taken a piece at a time, never whole."""
     for start in range(0, len(events), SLICE_ROWS):
-        yield events[start : start + SLICE_ROWS]
+        chunk = events[start : start + SLICE_ROWS]
+        yield chunk
+        release_pages(chunk)

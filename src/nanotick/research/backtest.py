@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nanotick.core.fixed import to_scaled
 from nanotick.core.instruments import Instrument, InstrumentTable
+from nanotick.core.pages import release_pages
 from nanotick.data.eventfile import EventFile, EventFileError
 from nanotick.data.ordering import merge_events, order_events
 from nanotick.engine.backtest import Backtest, Recording
@@ -236,7 +237,11 @@ def _digest(events: npt.NDArray[Any]) -> str:
     """Names the content: of every row of small inputs, of up to 131,072 evenly spread rows of larger ones."""
     digest = hashlib.blake2b(f"{len(events)}".encode(), digest_size=16)
     step = max(1, len(events) // 65_536)
-    digest.update(np.ascontiguousarray(events[::step]).tobytes())
+    block = 4_096 * step
+    for start in range(0, len(events), block):
+        rows = events[start : start + block]
+        digest.update(np.ascontiguousarray(rows[::step]).tobytes())
+        release_pages(rows)
     return digest.hexdigest()
 
 
