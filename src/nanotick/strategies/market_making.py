@@ -1,9 +1,9 @@
 """What the market makers share: a reference price, a volatility, and two quotes held where a model wants them.
 
 The reference is the mid, or moves towards the microprice, the mid weighted by the sizes at the touch (the weighted mid
-of Stoikov 2018, Quantitative Finance 18(12)). Volatility is given, or estimated while running: the mean of (change of the mid)^2 / dt between looks,
-exponentially weighted by time, the mid and not the microprice because sizes are not risk. Until one half-life of it has
-been seen nothing is quoted, and what happens over a gap of the feed is left out.
+of Stoikov 2018, Quantitative Finance 18(12)). Volatility is given, or estimated while running: the mean of (change of
+the mid)^2 / dt between looks, exponentially weighted by time, the mid and not the microprice because sizes are not
+risk. Until one half-life of it has been seen nothing is quoted, and what happens over a gap of the feed is left out.
 
 A model gives the two prices for the inventory q, counted in order sizes. What is done with them is the same for all:
 rounding away from each other, the skew, fees, sizes that shrink with inventory, limits, and the patience that lets an
