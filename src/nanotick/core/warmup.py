@@ -53,6 +53,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.wire.binance_chain",
     "nanotick.wire.binance_scan",
     "nanotick.wire.decimal_rows",
+    "nanotick.wire.equity_scan",
     "nanotick.wire.iex_events",
     "nanotick.wire.itch_events",
     "nanotick.wire.pcap",

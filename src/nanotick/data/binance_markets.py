@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from nanotick.core.instruments import Contract, Instrument
 from nanotick.data.inferred import inferred_instrument
-from nanotick.wire.binance_chain import MARKET, MAX_SYMBOL
-from nanotick.wire.binance_state import MAX_MARKETS, SCAN, TABLE_SIZE, enter_market
-from nanotick.wire.json_text import WireError, places
+from nanotick.wire.json_text import places
+from nanotick.wire.markets import MarketTable
 from nanotick.wire.messages import Depth, Listed, Message, Quote, Trade
 
 VENUES = ("BINANCE", "BINANCE_USDM", "BINANCE_COINM")  # by the market's `futures` bits
@@ -34,38 +30,12 @@ _QUOTES = (
 )
 
 
-class Markets:
-    """The symbols of one venue: names, scales and update-id chains, in records that the kernel reads."""
+class Markets(MarketTable):
+    """The symbols of one recorded venue, and what its directory says of them."""
 
     def __init__(self) -> None:
-        self.records: npt.NDArray[Any] = np.zeros(MAX_MARKETS, dtype=MARKET)
-        self.numbers: dict[str, int] = {}
-        self._table: npt.NDArray[np.int64] = np.zeros(TABLE_SIZE, dtype=np.int64)
-        self.state: npt.NDArray[Any] = np.zeros(1, dtype=SCAN)
-        self.state["markets_address"] = self.records.ctypes.data
-        self.state["table_address"] = self._table.ctypes.data
+        super().__init__()
         self.listed: dict[str, Listed] = {}
-
-    def add(self, symbol: str) -> int:
-        """Number of a symbol, entered if new.
-
-        Raises
-        ------
-        WireError
-            There are too many, or its name is too long.
-        """
-        number = self.numbers.get(symbol)
-        if number is None:
-            name = symbol.encode()
-            number = len(self.numbers)
-            if len(name) > MAX_SYMBOL or number == len(self.records):
-                raise WireError(f"symbol {symbol!r}: at most {MAX_SYMBOL} bytes and {len(self.records)} symbols")
-            self.numbers[symbol] = number
-            raw = np.zeros(MAX_SYMBOL, dtype=np.uint8)
-            raw[: len(name)] = list(name)
-            self.records["name"][number] = raw.view("<i8")
-            enter_market(int(self.state.ctypes.data), number)
-        return number
 
     def measure(self, message: Message) -> None:
         """Take the places a message's digits need."""

@@ -47,6 +47,7 @@ _DEPTH_UPDATE, _TRADE_NAME, _AGG_TRADE, _BOOK_TICKER, _NO_TYPE, _OTHER_TYPE = 1,
 _DEPTH_UPD, _TRADE_WORD, _AGG_WORD, _BOOK_TICK, _MARKET_WORD = (
     _packed(name) for name in ("depthUpdate", "trade", "aggTrade", "bookTicker", "MARKET")
 )
+_DEPTH_REST, _BOOK_REST = _packed("ate"), _packed("er")
 _PU, _PS = _packed("pu"), _packed("ps")
 _PU_BIT, _PS_BIT = 1 << 59, 1 << 60
 
@@ -55,9 +56,9 @@ _PU_BIT, _PS_BIT = 1 << 59, 1 << 60
 def _type_of(p: int, length: int) -> int:
     """The message type whose name is at `p`."""
     word = name_word(p, min(length, 8))
-    if word == _DEPTH_UPD and length == 11:
+    if word == _DEPTH_UPD and length == 11 and name_word(p + 8, 3) == _DEPTH_REST:
         return _DEPTH_UPDATE
-    if word == _BOOK_TICK and length == 10:
+    if word == _BOOK_TICK and length == 10 and name_word(p + 8, 2) == _BOOK_REST:
         return _BOOK_TICKER
     if word == _TRADE_WORD:
         return _TRADE_NAME
@@ -394,6 +395,12 @@ def scan_line(s, p: int) -> int:  # type: ignore[no-untyped-def]
             return p
         ts_recv = epoch(stamp)
         p = skip_space(p)
+    return _object(s, p, ts_recv)
+
+
+@kernel
+def _object(s, p: int, ts_recv: int) -> int:  # type: ignore[no-untyped-def]
+    """Read the message at `p`, perhaps in a combined stream's wrapper, and the rest of its line."""
     if load_u8(p) != 123:
         return SHAPE
     wrapped = False
@@ -436,4 +443,26 @@ def scan_lines(state: int, begin: int, end: int) -> int:
             return s.rows
         p = after + 1
     s.position = p
+    return s.rows
+
+
+@kernel("i8(i8,i8,i8,i8)")
+def scan_frame(state: int, begin: int, size: int, ts_recv: int) -> int:
+    """Read one live frame; the rows it gave, or a negative reason of `json_scan` and nothing done.
+
+    Parameters
+    ----------
+    state : int
+        Address of a SCAN record; rows are written from row 0.
+    begin, size : int
+        The frame, which holds no line feed; the byte after it is one.
+    ts_recv : int
+        ns UTC.
+    """
+    s = scan_at(state)
+    s.rows = 0
+    after = _object(s, skip_space(begin), ts_recv)
+    if after < 0:
+        s.rows = 0
+        return after
     return s.rows

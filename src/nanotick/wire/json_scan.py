@@ -227,6 +227,53 @@ def scan_int(p: int) -> tuple[int, int]:
 
 
 @kernel
+def scan_number(p: int, decimals: int) -> tuple[int, int]:
+    """Integer at `10**-decimals` of an unsigned JSON number without exponent, and the address after it."""
+    start = p
+    value = load_u8(p) - 48
+    if value < 0 or value > 9:
+        return 0, NUMBER
+    p += 1
+    c = load_u8(p) - 48
+    if value == 0 and 0 <= c <= 9:
+        return 0, SYNTAX
+    while 0 <= c <= 9:
+        value = value * 10 + c
+        p += 1
+        c = load_u8(p) - 48
+        if p - start > _MAX_DIGITS:
+            return 0, WIDE
+    whole = p - start
+    if value == 0:
+        whole = 0
+    if whole + decimals > _MAX_DIGITS:
+        return 0, WIDE
+    left = decimals
+    if c == -2:
+        p += 1
+        start = p
+        c = load_u8(p) - 48
+        while left > 0 and 0 <= c <= 9:
+            value = value * 10 + c
+            left -= 1
+            p += 1
+            c = load_u8(p) - 48
+        while c == 0:
+            p += 1
+            c = load_u8(p) - 48
+        if 1 <= c <= 9:
+            return 0, FINE
+        if p == start:
+            return 0, NUMBER
+    if c == 53 or c == 21:  # an exponent follows
+        return 0, NUMBER
+    while left > 0:
+        value *= 10
+        left -= 1
+    return value, p
+
+
+@kernel
 def scan_decimal(p: int, decimals: int) -> tuple[int, int]:
     """Integer at `10**-decimals` of unsigned decimal text up to the closing quote, and the address of that quote."""
     value = 0

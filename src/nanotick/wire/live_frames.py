@@ -1,0 +1,174 @@
+"""Frames of a live market data stream into EVENT records: the kernel first, the general path for what it leaves.
+
+    frames = LiveFrames(instruments, "POLYGON", "polygon")
+    count = frames.read(data, ts_recv)            # records are frames.events[:count], valid until the next read
+    frames.notices                                # what the venue said about the session
+
+One object a connection: it keeps the update-id chain of a Binance stream. Malformed frames are refused with the venue,
+the place and the reason, and counted; everything after them is read as if they had not been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nanotick.core.instruments import InstrumentTable
+from nanotick.core.records import BOTH_SIDES, EVENT, RECORD_SIZE, Kind
+from nanotick.wire import alpaca, binance, coinbase, finnhub, kraken, polygon
+from nanotick.wire.binance_chain import DROP, GAP, MARKET, take_diff
+from nanotick.wire.binance_scan import scan_frame
+from nanotick.wire.equity_scan import ALPACA, EQUITIES, POLYGON, scan_equities
+from nanotick.wire.json_text import WireError
+from nanotick.wire.markets import listed_markets
+from nanotick.wire.messages import Depth, Message, Notice, Quote, Sequence, Trade
+from nanotick.wire.reports import EVENT_STRUCT
+from nanotick.wire.rows import MarketRows
+
+MAX_FRAME = 1 << 20  # bytes
+_CODECS: dict[str, Callable[[bytes], list[Message]]] = {
+    "polygon": polygon.decode_frame,
+    "alpaca": alpaca.decode_frame,
+    "binance": binance.decode_frame,
+    "coinbase": coinbase.decode_frame,
+    "kraken": kraken.decode_frame,
+    "finnhub": finnhub.decode_frame,
+}
+_BOTH = int(BOTH_SIDES)
+
+
+class LiveFrames:
+    """Reader of one connection's frames.
+
+    Parameters
+    ----------
+    instruments : InstrumentTable
+    venue : str
+        Name of the venue in the table; its symbols are the venue's own.
+    protocol : str
+        `polygon`, `alpaca`, `binance`, `coinbase`, `kraken` or `finnhub`.
+    capacity : int
+        Records that one frame may give.
+    kernel : bool
+        Whether hot messages are read by the kernel; without it the general path reads everything.
+
+    Attributes
+    ----------
+    events : ndarray of EVENT
+    notices, sequences : list
+        Of the last frame: what was said about the session, and the connection's message numbers.
+    frames, scanned, refused : int
+        Frames read, those that the kernel read whole, and those that were refused.
+    """
+
+    def __init__(
+        self, instruments: InstrumentTable, venue: str, protocol: str, capacity: int = 1 << 14, kernel: bool = True
+    ) -> None:
+        if protocol not in _CODECS:
+            raise ValueError(f"protocol: expected one of {', '.join(_CODECS)}, found {protocol!r}")
+        self.venue, self.protocol = venue, protocol
+        self.events: npt.NDArray[Any] = np.zeros(capacity, dtype=EVENT)
+        self._out = self.events.view(np.uint8).data
+        self.rows = MarketRows(instruments, venue)
+        self.notices: list[Notice] = []
+        self.sequences: list[int] = []
+        self.frames = self.scanned = self.refused = 0
+        self._decode = _CODECS[protocol]
+        self._markets = listed_markets(instruments, venue)
+        # the kernels read up to a line feed, which the buffer has room for after the longest frame
+        self._buffer = np.zeros(MAX_FRAME + 1, dtype=np.uint8)
+        self._view = self._buffer.data
+        self._begin = int(self._buffer.ctypes.data)
+        self._scan = None
+        if kernel and protocol == "binance":
+            self._state: npt.NDArray[Any] = self._markets.state
+            self._scan = scan_frame
+        elif kernel and protocol in ("polygon", "alpaca"):
+            self._state = np.zeros(1, dtype=EQUITIES)
+            self._state["markets_address"] = self._markets.state["markets_address"]
+            self._state["table_address"] = self._markets.state["table_address"]
+            self._state["dialect"] = POLYGON if protocol == "polygon" else ALPACA
+            self._scan = scan_equities
+        if self._scan is not None:
+            self._state["out_address"], self._state["capacity"] = self.events.ctypes.data, capacity
+            self._address = int(self._state.ctypes.data)
+
+    def read(self, frame: bytes | memoryview, ts_recv: int) -> int:
+        """Records of one frame.
+
+        Raises
+        ------
+        WireError
+            The frame is no message of the protocol, too large, or gives more records than there is room for.
+        """
+        self.frames += 1
+        size = len(frame)
+        if self._scan is not None and size <= MAX_FRAME:
+            view = self._view
+            view[:size] = frame
+            view[size] = 10
+            if self.protocol != "binance" or b"\n" not in bytes(frame):
+                count = self._scan(self._address, self._begin, size, ts_recv)
+                if count >= 0:
+                    self.scanned += 1
+                    if self.notices or self.sequences:
+                        self.notices, self.sequences = [], []
+                    return count
+        return self._general(bytes(frame), ts_recv)
+
+    def _general(self, frame: bytes, ts_recv: int) -> int:
+        try:
+            if len(frame) > MAX_FRAME:
+                raise WireError(f"a frame of {len(frame):,} bytes; expected at most {MAX_FRAME:,}")
+            messages = self._decode(frame)
+            self.notices = [m for m in messages if isinstance(m, Notice)]
+            self.sequences = [m.number for m in messages if isinstance(m, Sequence)]
+            if self.protocol == "binance":
+                data = b"".join(self._chained(message, ts_recv) for message in messages)
+            else:
+                data = self.rows.write(messages, ts_recv)
+            count = len(data) // RECORD_SIZE
+            if count > len(self.events):
+                raise WireError(f"{count:,} records in a frame; expected at most {len(self.events):,}")
+        except WireError as error:
+            self.refused += 1
+            raise WireError(f"{self.venue}: {error}") from None
+        self._out[: len(data)] = data
+        return count
+
+    def _chained(self, message: Message, ts_recv: int) -> bytes:
+        """Records of a Binance message, in the chain of its symbol as the kernel keeps it."""
+        if not isinstance(message, Depth | Trade | Quote):
+            return self.rows.write([message], ts_recv)
+        number = self._markets.numbers.get(message.symbol)
+        if number is None or (isinstance(message, Depth) and message.snapshot):
+            return self.rows.write([message], ts_recv)
+        record = self._markets.records[number : number + 1]
+        before = sum(self.rows.refused.values())
+        stamped = message.ts_venue > 0
+        if not stamped:
+            message.ts_venue = int(record["latest_ns"][0])
+        data = self.rows.write([message], ts_recv)
+        if sum(self.rows.refused.values()) != before:
+            return b""
+        if stamped:
+            record["latest_ns"] = max(int(record["latest_ns"][0]), message.ts_venue)
+        if isinstance(message, Trade):
+            empty = not message.qty.strip("0.") or not message.price.strip("0.")
+            return b"" if empty else data
+        if isinstance(message, Quote):
+            return data
+        address = self._markets.records.ctypes.data + number * MARKET.itemsize
+        action = take_diff(address, message.first, message.last, message.previous)
+        if action == DROP:
+            return b""
+        if action == GAP:
+            gap = EVENT_STRUCT.pack(
+                message.ts_venue or ts_recv, ts_recv, int(record["gap_first"][0]), 0, 0, 0, int(record["gap_count"][0]),
+                int(record["number"][0]), int(record["venue"][0]), int(Kind.GAP), 0, _BOTH,
+            )  # fmt: skip
+            return gap + data
+        return data
