@@ -3,6 +3,7 @@
 import pytest
 
 from nanotick.exchange.agents.description import (
+from nanotick.exchange.agents.description_check import DescriptionError
     DescriptionError,
     description_from,
     description_text,
