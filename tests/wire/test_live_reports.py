@@ -348,3 +348,22 @@ def test_market_rows_keep_the_good_messages_of_a_frame() -> None:
 def test_an_order_status_of_a_query_is_no_report() -> None:
     (_, found) = alpaca_trading.decode_reply(200, SEEDS[5])
     assert isinstance(found, OrderStatus) and found.open
+
+
+def test_polygon_pages_of_trades_and_quotes_are_read(shared_data: Path) -> None:
+    kinds: dict[str, int] = {}
+    for path in sorted((shared_data / "venue_messages" / "polygon" / "rest_mocks" / "v3").glob("*s/*.json")):
+        if path.parent.name in ("trades", "quotes"):
+            found, _ = polygon.decode_rest(path.read_bytes(), "AAPL")
+            for message in found:
+                kinds[type(message).__name__] = kinds.get(type(message).__name__, 0) + 1
+                assert isinstance(message, Trade | Quote) and message.ts_venue > 1_600_000_000_000_000_000
+    assert kinds.keys() == {"Trade", "Quote"}, kinds
+
+
+def test_the_page_of_the_codecs_states_what_the_samples_give(shared_data: Path) -> None:
+    from tools.wire_counts import rows
+
+    page = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+    for line in rows(shared_data / "venue_messages"):
+        assert line in page, f"docs/wire.md lacks: {line}"

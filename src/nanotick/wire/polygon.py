@@ -88,6 +88,30 @@ def decode_message(message: Any) -> list[Message]:
     return [_event(fields.mapping(item, "message")) for item in items]
 
 
+def decode_rest(body: bytes, symbol: str) -> tuple[list[Message], str]:
+    """Trades or quotes of a page of /v3/trades or /v3/quotes of a symbol, and the address of the next page.
+
+    Raises
+    ------
+    WireError
+    """
+    page = fields.mapping(decode(body), "body")
+    found: list[Message] = []
+    for item in fields.sequence(page.get("results") or [], "results"):
+        item = fields.mapping(item, "results")
+        stamp, seq = epoch_ns(fields.whole(item, "sip_timestamp")), fields.whole(item, "sequence_number", 0)
+        if "price" in item:
+            price, size = fields.number(item, "price"), fields.number(item, "size")
+            printable = _printable({"c": item.get("conditions")})
+            trade = fields.ident(item.get("id", "0"))
+            found.append(Trade(symbol, stamp, price, size, 0, trade, printable=printable, kind="T", seq=seq))
+        else:
+            numbers = (_number(item, key) for key in ("bid_price", "bid_size", "ask_price", "ask_size"))
+            bid, bid_qty, ask, ask_qty = numbers
+            found.append(Quote(symbol, stamp, bid, bid_qty, ask, ask_qty, seq, "Q"))
+    return found, fields.optional_text(page, "next_url")
+
+
 def encode(asked: Login | Subscribe) -> bytes:
     """Frame that logs in or subscribes.
 
