@@ -3,13 +3,12 @@
 import pytest
 
 from nanotick.exchange.agents.description import (
-from nanotick.exchange.agents.description_check import DescriptionError
-    DescriptionError,
     description_from,
     description_text,
     read_description,
     shipped,
 )
+from nanotick.exchange.agents.description_check import DescriptionError
 
 TIER_1 = "SPY NVDA QQQ TSLA AAPL MSFT IBIT META AMZN GOOGL".split()
 TIER_2 = (
