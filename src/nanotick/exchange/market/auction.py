@@ -32,7 +32,6 @@ from nanotick.exchange.market.feed import answer, publish_level, tell
 from nanotick.exchange.market.records import (
     AUCTION_ROW,
     CALL,
-    CLIENT_MASK,
     CLOSE,
     HIDDEN,
     LIT,
@@ -47,7 +46,7 @@ from nanotick.exchange.market.records import (
     market_order_at,
     trade_row_at,
 )
-from nanotick.exchange.market.resting import drop, entry_of, refill, reserve_of
+from nanotick.exchange.market.resting import client_id, drop, entry_of, refill, reserve_of
 
 _EXECUTE, _TRADE, _FILL, _IMBALANCE = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.FILL), int(Kind.IMBALANCE)
 _PRINTABLE, _AUCTION_FLAG = int(Flag.PRINTABLE), int(Flag.AUCTION)
@@ -332,8 +331,8 @@ def uncross(exchange: int, instrument: int, now: int) -> int:
         row.number = number
         row.price = price
         row.qty = qty
-        row.taker_id = buying.id & CLIENT_MASK
-        row.maker_id = selling.id & CLIENT_MASK
+        row.taker_id = client_id(buying.id)
+        row.maker_id = client_id(selling.id)
         row.taker_fee = book_fill(exchange, buyer, instrument, now, 1, 0, price, qty)
         row.maker_fee = book_fill(exchange, seller, instrument, now, -1, 0, price, qty)
         row.taker_seq = root.report_end

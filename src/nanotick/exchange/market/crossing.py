@@ -18,7 +18,6 @@ from nanotick.exchange.fees import fill_fee
 from nanotick.exchange.market.bands import note_trade
 from nanotick.exchange.market.feed import answer, publish, publish_level, report, tell
 from nanotick.exchange.market.records import (
-    CLIENT_MASK,
     HIDDEN,
     LIT,
     MARKET_BYTES,
@@ -32,7 +31,7 @@ from nanotick.exchange.market.records import (
     taker_at,
     trade_row_at,
 )
-from nanotick.exchange.market.resting import drop, entry_of, lessen, order_side, refill, reserve_of, withdraw
+from nanotick.exchange.market.resting import client_id, drop, entry_of, lessen, order_side, refill, reserve_of, withdraw
 
 _EXECUTE, _TRADE, _FILL = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.FILL)
 _CANCELLED, _REPLACED = int(Kind.CANCELLED), int(Kind.REPLACED)
@@ -75,7 +74,7 @@ def trade(exchange: int, slot: int, qty: int, price: int, now: int) -> None:
     instrument, side = taker.instrument, taker.side
     market = market_at(root.markets_address + instrument * MARKET_BYTES)
     maker = order.participant
-    maker_id = resting.id & CLIENT_MASK
+    maker_id = client_id(resting.id)
     number = root.trades + 1
     root.trades = number
     maker_fee = book_fill(exchange, maker, instrument, now, -side, 1, price, qty)
@@ -142,7 +141,7 @@ def cancel_resting(exchange: int, slot: int, kind: int, reason: int, now: int) -
     instrument = (resting.owner >> 1) % root.instruments
     side = order_side(exchange, slot)
     left = resting.qty + reserve_of(exchange, slot)
-    owner, ident, price = order.participant, resting.id & CLIENT_MASK, order.price
+    owner, ident, price = order.participant, client_id(resting.id), order.price
     withdraw(exchange, slot, now, entry_of(exchange, slot))
     answer(exchange, now, owner, kind, instrument, side, price, left, ident, reason, 0)
 
@@ -161,7 +160,7 @@ def _prevent(exchange: int, slot: int, now: int) -> None:
             by = taker.leaves
             lessen(exchange, slot, by, now)
             whole = order.filled + total - by
-            ident = resting.id & CLIENT_MASK
+            ident = client_id(resting.id)
             answer(
                 exchange, now, order.participant, _REPLACED, taker.instrument, -taker.side, order.price, whole, ident,
                 order.ref, 0,

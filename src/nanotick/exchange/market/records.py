@@ -10,8 +10,9 @@
              ── taker                    the order being worked: what every kernel of a command shares
 
 The book of part p of instrument i is book `p * instruments + i` of the store, so displayed orders lie under the
-instrument's own number. Inside a book an order is indexed by `participant << 44 | client id`; the public sees only its
-*reference*, a number in sequence over the exchange. Prices are compared as *ranks*, side * price, as in the book.
+instrument's own number. Inside a book an order is indexed by participant and client id (`resting.order_key`); the
+public sees only its *reference*, a number in sequence over the exchange. Prices are compared as *ranks*, side * price,
+as in the book.
 """
 
 from __future__ import annotations

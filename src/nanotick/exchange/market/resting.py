@@ -16,7 +16,7 @@ from nanotick.book.order_by_order import (
     take_order,
     unlink_order,
 )
-from nanotick.book.order_index import id_entry, index_find, index_insert, index_remove
+from nanotick.book.order_index import PAGE_BITS, id_entry, index_find, index_insert, index_remove
 from nanotick.book.records import MAX_PRICE, cell_at, order_at, store_at
 from nanotick.core.kernel import inlined, kernel
 from nanotick.core.records import CommandFlag, Kind, OrderType
@@ -24,6 +24,7 @@ from nanotick.exchange.market.feed import publish, publish_level, tell
 from nanotick.exchange.market.records import (
     CALL,
     CLIENT_BITS,
+    CLIENT_MASK,
     CLOSE,
     HIDDEN,
     LIT,
@@ -44,12 +45,23 @@ _WATCH_PEGS, _WATCH_STOPS = int(Watch.PEGS), int(Watch.STOPS)
 _ORDERS = 1  # Feeds.ORDERS
 _LEVELS = 2  # Feeds.LEVELS
 LEVEL_LIMIT = MAX_PRICE
+_SPREAD = 40_503  # 2^16 / golden ratio
 
 
 @inlined
 def order_key(participant: int, ident: int) -> int:
-    """Under what an order is indexed in its book."""
-    return (participant << CLIENT_BITS) | ident
+    """Under what an order is indexed in its book.
+
+    The directory of the index goes by the low bits of the page number, so each participant's ids begin elsewhere in it:
+    participants who all count from 1 would otherwise share its places.
+    """
+    return (participant << CLIENT_BITS) | ((ident + (((participant * _SPREAD) & 0xFFFF) << PAGE_BITS)) & CLIENT_MASK)
+
+
+@inlined
+def client_id(key: int) -> int:
+    """The client order id of an `order_key`."""
+    return (key - ((((key >> CLIENT_BITS) * _SPREAD) & 0xFFFF) << PAGE_BITS)) & CLIENT_MASK
 
 
 @inlined

@@ -19,7 +19,6 @@ from nanotick.exchange.market.feed import answer, end_message, publish_quote
 from nanotick.exchange.market.records import (
     CALL,
     CALLED,
-    CLIENT_MASK,
     CLOSE,
     HIDDEN,
     LIT,
@@ -36,6 +35,7 @@ from nanotick.exchange.market.records import (
     taker_at,
 )
 from nanotick.exchange.market.resting import (
+    client_id,
     count_part,
     drop,
     entry_of,
@@ -282,7 +282,7 @@ def load_taker(exchange: int, slot: int) -> None:
     taker.instrument = (resting.owner >> 1) % root.instruments
     taker.side = order_side(exchange, slot)
     taker.leaves = resting.qty + reserve_of(exchange, slot)
-    taker.id = resting.id & CLIENT_MASK
+    taker.id = client_id(resting.id)
     taker.ref = order.ref
     taker.price = order.price
     taker.stop = order.stop
