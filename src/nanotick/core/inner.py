@@ -42,6 +42,7 @@ class InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
 
     _shared_module: Any
     identity: tuple[Any, ...] | None = None  # of a kernel that is kept on disk: module, name, argument types, digest
+    called = False  # never inlined
 
     @property
     def codegen(self) -> Any:
@@ -52,6 +53,10 @@ class InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
         """Stop here: what this kernel calls is linked in by whoever is entered from outside."""
         self._raise_if_finalized()
         self._finalize_dynamic_globals()
+        if self.called:
+            for function in self._final_module.functions:
+                if not function.is_declaration:
+                    function.add_function_attribute("noinline")
         self._finalized = True
 
     def get_pointer_to_function(self, name: str) -> int:
@@ -92,6 +97,7 @@ class _InnerCompiler(_FunctionCompiler):  # type: ignore[misc]
         context = self.targetdescr.target_context
         library = InnerLibrary(context.codegen(), self.py_func.__qualname__)
         digest = self.kernel._cache.identity(args)
+        library.called = self.kernel.called
         if digest is not None:
             library.identity = (self.py_func.__module__, self.py_func.__name__, args, digest)
         return compiler.compile_extra(
@@ -110,7 +116,8 @@ class _InnerCompiler(_FunctionCompiler):  # type: ignore[misc]
 class InnerKernel(CPUDispatcher):  # type: ignore[misc]
     """A dispatcher whose overloads exist for other kernels only."""
 
-    def __init__(self, function: Any, options: dict[str, Any]) -> None:
+    def __init__(self, function: Any, options: dict[str, Any], called: bool = False) -> None:
+        self.called = called
         outer = njit(**options)(function)
         super().__init__(function, locals=outer.locals, targetoptions=outer.targetoptions)
         old: Any = outer._compiler

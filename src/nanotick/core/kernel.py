@@ -64,6 +64,15 @@ def inlined(function: Any) -> Any:
     return InnerKernel(function, {"forceinline": True, **_OPTIONS})
 
 
+def called(function: Any) -> Any:
+    """Declare a kernel that is never inlined: for large parts, which would make one function too large to optimise."""
+    if INTERPRET:
+        return function
+    from nanotick.core.inner import InnerKernel
+
+    return InnerKernel(function, _OPTIONS, called=True)
+
+
 def entry(function: Callable[..., Any], signature: Any, name: str) -> Any:
     """Register a function as compiled for one signature and cached under a name."""
     if INTERPRET:

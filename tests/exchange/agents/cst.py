@@ -26,6 +26,7 @@ from nanotick.exchange.agents.records import link_at, world_at
 from nanotick.exchange.agents.schedule import due, earliest
 from nanotick.exchange.agents.world import wake
 from nanotick.exchange.market import exchange_at
+from nanotick.exchange.market.resting import order_key
 
 NEW, CANCEL = int(Kind.NEW), int(Kind.CANCEL)
 
@@ -136,7 +137,7 @@ def queue_with_everybody(world, participant, runs, command_address, seen_address
     root = world_at(world)
     link = link_at(root.links_address, 0)
     book = link.book_address
-    key = (participant << 44) | 1
+    key = order_key(participant, 1)
     done = 0
     while done < runs:
         for _ in range(20):

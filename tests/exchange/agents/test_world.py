@@ -8,12 +8,14 @@ import sys
 import numpy as np
 import pytest
 
+from nanotick.core.kernel import python_body
 from nanotick.core.mode import INTERPRET
 from nanotick.core.records import Kind
 from nanotick.exchange.agents.description import Sizes, description_from
 from nanotick.exchange.agents.living import LivingMarket
 from nanotick.exchange.agents.records import AgentKind
 from nanotick.exchange.agents.tables import alias_table, size_table
+from nanotick.exchange.market.resting import order_key
 
 SECONDS = 20 if INTERPRET else 300
 
@@ -125,13 +127,14 @@ def test_every_kind_of_agent_trades_and_what_they_gain_others_lose() -> None:
 
 
 def test_agents_know_exactly_their_own_orders() -> None:
+    key_of = python_body(order_key)
     market, _ = lived()
     cells = market.arena["world.cells"].view
     for number, agent in enumerate(market.agents):
         own = cells[agent["cell_first"] : agent["cell_first"] + agent["cell_count"]]
         book = market.exchanges[int(agent["venue"])].book
         for cell in np.flatnonzero(own["leaves"]):
-            slot = book.order_find(int(agent["instrument"]), (number << 44) | (number << 12) | int(cell))
+            slot = book.order_find(int(agent["instrument"]), key_of(number, (number << 12) | int(cell)))
             if slot < 0:  # only a quote on its way is held before it rests
                 assert agent["pending"] > 0
                 continue

@@ -24,7 +24,7 @@ from __future__ import annotations
 from nanotick.book.ladder import cell_below, cell_rank
 from nanotick.book.order_by_order import shrink_order
 from nanotick.book.records import EMPTY_RANK, cell_at, order_at, side_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called, kernel
 from nanotick.core.records import FillReason, Flag, Kind
 from nanotick.exchange.market.bands import set_reference
 from nanotick.exchange.market.crossing import book_fill
@@ -61,7 +61,7 @@ def _takes_part(part: int, closing: int) -> bool:
     return part == LIT or part == CALL or part == HIDDEN or (part == CLOSE and closing != 0)
 
 
-@kernel
+@called
 def _best_rank(exchange: int, instrument: int, side: int, closing: int) -> int:
     """Rank of the best order of a side in the books of the auction."""
     root = exchange_at(exchange)
@@ -89,7 +89,7 @@ def _level_total(exchange: int, cell: int, walk: bool) -> int:
     return total
 
 
-@kernel
+@called
 def _gather(exchange: int, instrument: int, side: int, closing: int, bound: int, rows: int) -> int:
     """Write the levels of a side that the other side (best rank `bound`) can meet, best first, quantities summed up."""
     root = exchange_at(exchange)
@@ -147,7 +147,7 @@ def _nearest(exchange: int, instrument: int, low: int, high: int) -> int:
     return max(low, min(high, reference - reference % market.tick))
 
 
-@kernel
+@called
 def find_price(exchange: int, instrument: int) -> int:
     """Whether an auction now would have a price; then price, volume and surplus (buys less sells) are in the root."""
     root = exchange_at(exchange)
@@ -234,7 +234,7 @@ def _market_orders_alone(exchange: int, instrument: int, supply: int, buys: int)
     return 1
 
 
-@kernel
+@called
 def tell_imbalance(exchange: int, instrument: int, now: int) -> None:
     """Publish what an auction would do now."""
     root = exchange_at(exchange)
@@ -253,7 +253,7 @@ def tell_imbalance(exchange: int, instrument: int, now: int) -> None:
 # --- the trades -----------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def _head(exchange: int, instrument: int, side: int, closing: int) -> int:
     """The order of a side that is executed next."""
     root = exchange_at(exchange)
@@ -275,7 +275,7 @@ def _head(exchange: int, instrument: int, side: int, closing: int) -> int:
     return slot
 
 
-@kernel
+@called
 def _execute(exchange: int, instrument: int, slot: int, side: int, qty: int, price: int, number: int, now: int) -> None:
     """An order has traded `qty` in the auction: its fill is reported, its book changed, the display's change told."""
     root = exchange_at(exchange)
@@ -300,7 +300,7 @@ def _execute(exchange: int, instrument: int, slot: int, side: int, qty: int, pri
         publish_level(exchange, now, instrument, side, side * rank, cell)
 
 
-@kernel
+@called
 def uncross(exchange: int, instrument: int, now: int) -> int:
     """Hold the auction of an instrument; returns the quantity traded."""
     root = exchange_at(exchange)

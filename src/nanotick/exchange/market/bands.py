@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from nanotick.book.order_by_order import unlink_order
 from nanotick.book.records import EMPTY_RANK, order_at, side_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called, kernel
 from nanotick.core.memory import mul_div
 from nanotick.core.records import Kind, TradingStatus
 from nanotick.exchange.market.feed import tell
@@ -40,7 +40,7 @@ _ONE = 1_000_000_000
 _TENTHS = 10
 
 
-@kernel
+@called
 def set_reference(exchange: int, instrument: int, price: int) -> None:
     """Give a market its reference price, and the band around it."""
     market = market_at(exchange_at(exchange).markets_address + instrument * MARKET_BYTES)
@@ -53,7 +53,7 @@ def set_reference(exchange: int, instrument: int, price: int) -> None:
     market.watch = market.watch | _WATCH_BANDS
 
 
-@kernel
+@called
 def note_trade(exchange: int, instrument: int, price: int, now: int) -> None:
     """A trade of a market with bands: the mean of the window may move the reference."""
     market = market_at(exchange_at(exchange).markets_address + instrument * MARKET_BYTES)
@@ -81,7 +81,7 @@ def note_trade(exchange: int, instrument: int, price: int, now: int) -> None:
         set_reference(exchange, instrument, mean)
 
 
-@kernel
+@called
 def watch_limit_state(exchange: int, instrument: int, now: int) -> None:
     """Note when the book begins to rest at its band, and when it leaves it."""
     root = exchange_at(exchange)
@@ -109,7 +109,7 @@ def look_at(exchange: int, ts: int) -> None:
     root.next_deadline = min(root.next_deadline, ts)
 
 
-@kernel
+@called
 def _park_pegs(exchange: int, instrument: int, now: int) -> None:
     """Pegs follow a continuous market only: outside of it they lie in no queue."""
     root = exchange_at(exchange)
@@ -137,7 +137,7 @@ def _status_of(phase: int) -> int:
     return _AUCTION_STATUS
 
 
-@kernel
+@called
 def set_phase(exchange: int, instrument: int, phase: int, now: int) -> None:
     """Change a market's phase, tell the public, wind its clocks. Auctions and expiries are the caller's."""
     root = exchange_at(exchange)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nanotick.book.records import EMPTY_RANK, store_at
 from nanotick.core.instruments import INSTRUMENT
-from nanotick.core.kernel import inlined, kernel
+from nanotick.core.kernel import called, inlined, kernel
 from nanotick.core.memory import load_i64
 from nanotick.core.records import CommandFlag, RejectReason, command_at
 from nanotick.core.value import trade_value
@@ -39,7 +39,7 @@ _HALTED, _CLOSED = int(Phase.HALTED), int(Phase.CLOSED)
 _INSTRUMENT_BYTES = INSTRUMENT.itemsize
 
 
-@kernel
+@called
 def shape_fault(command_address: int) -> int:
     """Reason why this type, time in force and flags do not go together, 0 for none."""
     command = command_at(command_address)
@@ -70,7 +70,7 @@ def shape_fault(command_address: int) -> int:
     return 0
 
 
-@kernel
+@called
 def phase_fault(phase: int, command_address: int) -> int:
     """Reason why an order of this kind cannot be entered in this phase, 0 for none."""
     command = command_at(command_address)
@@ -108,7 +108,7 @@ def qty_fault(market_address: int, qty: int) -> int:
     return 0
 
 
-@kernel
+@called
 def stop_price_fault(market_address: int, order_type: int, flags: int, stop_price: int, qty: int) -> int:
     """Whether the field that is stop price, peg offset, displayed or minimum quantity holds what it may."""
     market = market_at(market_address)
@@ -126,7 +126,7 @@ def stop_price_fault(market_address: int, order_type: int, flags: int, stop_pric
     return 0
 
 
-@kernel
+@called
 def value_fault(exchange: int, instrument: int, participant: int, price: int, qty: int) -> int:
     """Least value of the instrument, largest value of the participant; orders without a price are not valued."""
     root = exchange_at(exchange)
@@ -190,7 +190,7 @@ def order_fault(exchange: int, command_address: int, key_entry: int) -> int:
     return 0
 
 
-@kernel
+@called
 def passive_price(exchange: int, instrument: int, side: int, price: int) -> int:
     """The price at which a post-only order may rest: its own, or the best that does not take."""
     best = opposite_best(exchange, instrument, side)
@@ -201,7 +201,7 @@ def passive_price(exchange: int, instrument: int, side: int, price: int) -> int:
     return side * (rank - rank % tick)
 
 
-@kernel
+@called
 def band_price(exchange: int, instrument: int, side: int, price: int) -> int:
     """A price beyond the band is moved to it (LULD): the nearest tick inside."""
     market = market_at(exchange_at(exchange).markets_address + instrument * MARKET_BYTES)
@@ -212,7 +212,7 @@ def band_price(exchange: int, instrument: int, side: int, price: int) -> int:
     return price
 
 
-@kernel
+@called
 def reducible(exchange: int, participant: int, instrument: int, side: int) -> int:
     """How much an order may take off its participant's position."""
     owner = participant_at(exchange_at(exchange).participants_address, participant)

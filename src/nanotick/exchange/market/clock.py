@@ -7,7 +7,7 @@ that end, limit states that have lasted).
 from __future__ import annotations
 
 from nanotick.book.records import order_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called
 from nanotick.core.records import CancelReason, Kind
 from nanotick.exchange.market.auction import tell_imbalance
 from nanotick.exchange.market.commands import settle_quietly
@@ -20,7 +20,7 @@ _EXPIRED, _GTD_EXPIRED = int(Kind.EXPIRED), int(CancelReason.GTD_EXPIRED)
 _CONTINUOUS, _VOLATILITY = int(Phase.CONTINUOUS), int(Phase.VOLATILITY_AUCTION)
 
 
-@kernel
+@called
 def _run_schedule(exchange: int, now: int) -> int:
     root = exchange_at(exchange)
     done = 0
@@ -36,7 +36,7 @@ def _run_schedule(exchange: int, now: int) -> int:
     return done
 
 
-@kernel
+@called
 def _run_markets(exchange: int, now: int) -> int:
     """Look at every market's clocks, and note when to look again."""
     root = exchange_at(exchange)
@@ -65,7 +65,7 @@ def _run_markets(exchange: int, now: int) -> int:
     return done
 
 
-@kernel
+@called
 def exchange_clock(exchange: int, now: int) -> int:
     """Do what is due by now. Returns how many things were done."""
     root = exchange_at(exchange)

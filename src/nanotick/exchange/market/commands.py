@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from nanotick.book.order_index import id_entry
 from nanotick.book.records import order_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called
 from nanotick.core.records import CancelReason, CommandFlag, Kind, RejectReason, command_at
 from nanotick.exchange.market.checks import (
     band_price,
@@ -68,7 +68,7 @@ _SECOND = 1_000_000_000
 # --- new ------------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def _special_price(exchange: int, command_address: int) -> int:
     """Price of a limit order after post-only and band have had their say; minus 2^62 when post-only refuses it."""
     command = command_at(command_address)
@@ -86,7 +86,7 @@ def _special_price(exchange: int, command_address: int) -> int:
     return price
 
 
-@kernel
+@called
 def new_order(exchange: int, command_address: int, now: int) -> int:
     """NEW arrives. Returns the RejectReason, 0 when it was accepted."""
     root = exchange_at(exchange)
@@ -153,7 +153,7 @@ def new_order(exchange: int, command_address: int, now: int) -> int:
 # --- cancel, replace ------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def _refuse_change(exchange: int, command_address: int, reason: int, now: int) -> int:
     command = command_at(command_address)
     exchange_at(exchange).refused += 1
@@ -165,7 +165,7 @@ def _refuse_change(exchange: int, command_address: int, reason: int, now: int) -
     return reason
 
 
-@kernel
+@called
 def cancel_order(exchange: int, command_address: int, now: int) -> int:
     """CANCEL arrives."""
     root = exchange_at(exchange)
@@ -186,7 +186,7 @@ def cancel_order(exchange: int, command_address: int, now: int) -> int:
     return 0
 
 
-@kernel
+@called
 def _replace_fault(exchange: int, command_address: int, slot: int) -> int:
     root = exchange_at(exchange)
     command = command_at(command_address)
@@ -229,7 +229,7 @@ def _replace_fault(exchange: int, command_address: int, slot: int) -> int:
     return 0
 
 
-@kernel
+@called
 def replace_order(exchange: int, command_address: int, now: int) -> int:
     """REPLACE_ORDER arrives: `price` and total `qty` anew, and `stop_price` of a waiting stop or a peg."""
     root = exchange_at(exchange)
@@ -285,7 +285,7 @@ def replace_order(exchange: int, command_address: int, now: int) -> int:
 # --- cancel all -----------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def _cancel_of(exchange: int, participant: int, instrument: int, side: int, now: int) -> int:
     """Cancel a participant's orders, newest first, of one instrument or all, of one side or both (0)."""
     root = exchange_at(exchange)
@@ -309,13 +309,13 @@ def _cancel_of(exchange: int, participant: int, instrument: int, side: int, now:
     return done
 
 
-@kernel
+@called
 def settle_quietly(exchange: int, instrument: int, start: int, now: int) -> None:
     """`settle`, as a call."""
     settle(exchange, instrument, start, now)
 
 
-@kernel
+@called
 def cancel_all(exchange: int, command_address: int, now: int) -> int:
     """CANCEL_ALL arrives: of one instrument or ALL_INSTRUMENTS, one side or 0, one participant or ALL_PARTICIPANTS."""
     root = exchange_at(exchange)
@@ -328,7 +328,7 @@ def cancel_all(exchange: int, command_address: int, now: int) -> int:
     return 0
 
 
-@kernel
+@called
 def work_command(exchange: int, command_address: int, now: int) -> int:
     """Work one command of any content. Returns the RejectReason, 0 when it was done."""
     root = exchange_at(exchange)
@@ -350,7 +350,7 @@ def work_command(exchange: int, command_address: int, now: int) -> int:
     return refuse(exchange, command_address, _UNSUPPORTED, now)
 
 
-@kernel
+@called
 def _stray_fault(exchange: int, command_address: int) -> int:
     root = exchange_at(exchange)
     command = command_at(command_address)
@@ -363,7 +363,7 @@ def _stray_fault(exchange: int, command_address: int) -> int:
     return 0
 
 
-@kernel
+@called
 def refuse(exchange: int, command_address: int, reason: int, now: int) -> int:
     """Turn a command away: REJECTED for what is no cancel or replace."""
     command = command_at(command_address)

@@ -11,7 +11,7 @@ from nanotick.book.ladder import cell_below, cell_rank
 from nanotick.book.order_by_order import shrink_order
 from nanotick.book.records import EMPTY_RANK, cell_at, order_at, side_at, store_at
 from nanotick.core.instruments import INSTRUMENT
-from nanotick.core.kernel import inlined, kernel
+from nanotick.core.kernel import called, inlined, kernel
 from nanotick.core.memory import load_i64, store_i64
 from nanotick.core.records import MAKER, CancelReason, CommandFlag, FillReason, Flag, Kind
 from nanotick.exchange.fees import fill_fee
@@ -49,7 +49,7 @@ _INSTRUMENT_BYTES = INSTRUMENT.itemsize
 # --- a fill's consequences ------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def book_fill(exchange: int, participant: int, instrument: int, now: int, side: int, maker: int, price: int,
               qty: int) -> int:  # fmt: skip
     """Fee of a participant's fill; its position, where one is kept."""
@@ -64,7 +64,7 @@ def book_fill(exchange: int, participant: int, instrument: int, now: int, side: 
     return fill_fee(owner.fees_address, table, now, side, maker, price, qty)
 
 
-@kernel
+@called
 def trade(exchange: int, slot: int, qty: int, price: int, now: int) -> None:
     """The order being worked takes `qty` of a resting one: trade, reports, print, and the resting order's rest."""
     root = exchange_at(exchange)
@@ -132,7 +132,7 @@ def after_fill(exchange: int, slot: int, qty: int, now: int) -> None:
 # --- self-trade prevention ------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def cancel_resting(exchange: int, slot: int, kind: int, reason: int, now: int) -> None:
     """Remove an order and tell its owner how much was taken off: CANCELLED or EXPIRED."""
     root = exchange_at(exchange)
@@ -146,7 +146,7 @@ def cancel_resting(exchange: int, slot: int, kind: int, reason: int, now: int) -
     answer(exchange, now, owner, kind, instrument, side, price, left, ident, reason, 0)
 
 
-@kernel
+@called
 def _prevent(exchange: int, slot: int, now: int) -> None:
     """The order being worked has reached an order of its own firm."""
     root = exchange_at(exchange)
@@ -206,7 +206,7 @@ def hidden_best(exchange: int, instrument: int, side: int) -> int:
     return side_at(store_at(root.book_address).sides_address, owner).best
 
 
-@kernel
+@called
 def _take_hidden(exchange: int, cell: int, price: int, now: int) -> int:
     """Execute the first hidden order of a level whose minimum quantity is met; 0 when there is none, else 1."""
     root = exchange_at(exchange)
@@ -227,7 +227,7 @@ def _take_hidden(exchange: int, cell: int, price: int, now: int) -> int:
     return 0
 
 
-@kernel
+@called
 def take(exchange: int, limit: int, now: int) -> None:
     """Work the order in `taker` against the other side, to prices of rank -`limit` or better, until nothing is left.
 
@@ -274,7 +274,7 @@ def take(exchange: int, limit: int, now: int) -> None:
 # --- what could be had ----------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def available(exchange: int, limit: int, need: int) -> int:
     """Quantity the order in `taker` is sure to execute at once, counted up to `need`.
 
@@ -295,7 +295,7 @@ def available(exchange: int, limit: int, need: int) -> int:
     return found
 
 
-@kernel
+@called
 def _own_rank(exchange: int, part: int, limit: int) -> int:
     """Rank of the best order of the taker's firm on the other side, within its limit; EMPTY_RANK for none."""
     root = exchange_at(exchange)
@@ -316,7 +316,7 @@ def _own_rank(exchange: int, part: int, limit: int) -> int:
     return EMPTY_RANK
 
 
-@kernel
+@called
 def _available_in(exchange: int, part: int, limit: int, barrier: int, need: int) -> int:
     root = exchange_at(exchange)
     taker = taker_at(root.taker_address)

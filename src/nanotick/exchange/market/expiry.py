@@ -7,7 +7,7 @@ An entry left by an earlier order of the same slot and the same time does no har
 
 from __future__ import annotations
 
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called, kernel
 from nanotick.core.memory import copy_bytes, load_i64, store_i64
 from nanotick.exchange.market.records import (
     EXPIRY,
@@ -69,7 +69,7 @@ def _sink(heap: int, count: int, ts: int, slot: int) -> None:
     entry.slot = slot
 
 
-@kernel
+@called
 def _sweep(exchange: int) -> None:
     """Drop the stale entries."""
     root = exchange_at(exchange)
@@ -83,7 +83,7 @@ def _sweep(exchange: int) -> None:
     root.expiries = kept
 
 
-@kernel
+@called
 def expire_later(exchange: int, slot: int, ts: int) -> None:
     """An order that has just come to rest ends at `ts`."""
     root = exchange_at(exchange)
@@ -112,7 +112,7 @@ def first_expiry(exchange: int) -> int:
     return expiry_at(root.expiries_address, 0).ts if root.expiries != 0 else NEVER
 
 
-@kernel
+@called
 def pop_expired(exchange: int, now: int) -> int:
     """Slot of an order that ends by now, its entry removed; 0 when there is none."""
     root = exchange_at(exchange)

@@ -7,7 +7,7 @@ carries them on. A full ring is a sticky status and the event is lost: the run c
 from __future__ import annotations
 
 from nanotick.book.records import cell_at, side_at, store_at
-from nanotick.core.kernel import inlined, kernel
+from nanotick.core.kernel import called, inlined
 from nanotick.core.memory import store_i32
 from nanotick.core.records import BOTH_SIDES, RECORD_SIZE, Flag, Kind, event_at
 from nanotick.exchange.market.records import MARKET_BYTES, ExchangeStatus, Feeds, exchange_at, market_at
@@ -76,7 +76,7 @@ def report(
     root.report_end = end + 1
 
 
-@kernel
+@called
 def tell(
     exchange: int, now: int, kind: int, instrument: int, side: int, price: int, qty: int, ident: int, word: int,
     flags: int,
@@ -85,7 +85,7 @@ def tell(
     publish(exchange, now, kind, instrument, side, price, qty, ident, word, flags)
 
 
-@kernel
+@called
 def answer(
     exchange: int, now: int, owner: int, kind: int, instrument: int, side: int, price: int, qty: int, ident: int,
     word: int, flags: int,
@@ -94,7 +94,7 @@ def answer(
     report(exchange, now, owner, kind, instrument, side, price, qty, ident, word, flags)
 
 
-@kernel
+@called
 def publish_level(exchange: int, now: int, instrument: int, side: int, price: int, cell: int) -> None:
     """What now rests at a price, if the instrument publishes by price."""
     root = exchange_at(exchange)
@@ -104,7 +104,7 @@ def publish_level(exchange: int, now: int, instrument: int, side: int, price: in
     tell(exchange, now, _LEVEL, instrument, side, price, level.qty, 0, level.orders, 0)
 
 
-@kernel
+@called
 def publish_quote(exchange: int, now: int, instrument: int) -> None:
     """The best bid and offer, if they are not as last published."""
     root = exchange_at(exchange)

@@ -7,7 +7,7 @@ then. A halt holds none: the orders wait.
 from __future__ import annotations
 
 from nanotick.book.records import cell_at, order_at, side_at, store_at
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called
 from nanotick.core.records import CancelReason, Kind
 from nanotick.exchange.market.auction import uncross
 from nanotick.exchange.market.bands import set_phase
@@ -35,7 +35,7 @@ _CONTINUOUS, _CLOSING, _HALTED, _CLOSED = (
 _DAY = 1  # TimeInForce.DAY
 
 
-@kernel
+@called
 def _empty_part(exchange: int, instrument: int, part: int, now: int) -> None:
     """The auction these orders were for is over."""
     root = exchange_at(exchange)
@@ -47,7 +47,7 @@ def _empty_part(exchange: int, instrument: int, part: int, now: int) -> None:
             cancel_resting(exchange, slot, _CANCELLED, _AUCTION_OVER, now)
 
 
-@kernel
+@called
 def _end_day(exchange: int, instrument: int, now: int) -> None:
     """Day orders of an instrument end, participant by participant, newest first."""
     root = exchange_at(exchange)
@@ -62,7 +62,7 @@ def _end_day(exchange: int, instrument: int, now: int) -> None:
             slot = following
 
 
-@kernel
+@called
 def exchange_phase(exchange: int, instrument: int, phase: int, now: int) -> int:
     """Put a market into a `Phase`.
 

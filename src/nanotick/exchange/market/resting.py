@@ -18,7 +18,7 @@ from nanotick.book.order_by_order import (
 )
 from nanotick.book.order_index import PAGE_BITS, id_entry, index_find, index_insert, index_remove
 from nanotick.book.records import MAX_PRICE, cell_at, order_at, store_at
-from nanotick.core.kernel import inlined, kernel
+from nanotick.core.kernel import called, inlined, kernel
 from nanotick.core.records import CommandFlag, Kind, OrderType
 from nanotick.exchange.market.feed import publish, publish_level, tell
 from nanotick.exchange.market.records import (
@@ -77,7 +77,7 @@ def find_resting(exchange: int, instrument: int, key: int, entry: int) -> int:
     return _find_elsewhere(exchange, instrument, key, entry)
 
 
-@kernel
+@called
 def _find_elsewhere(exchange: int, instrument: int, key: int, entry: int) -> int:
     root = exchange_at(exchange)
     for part in range(1, 5):
@@ -87,7 +87,7 @@ def _find_elsewhere(exchange: int, instrument: int, key: int, entry: int) -> int
     return 0
 
 
-@kernel
+@called
 def count_part(exchange: int, instrument: int, part: int, by: int) -> None:
     """Keep the market's count of a book that is not displayed."""
     market = market_at(exchange_at(exchange).markets_address + instrument * MARKET_BYTES)
@@ -150,7 +150,7 @@ def part_cell(exchange: int, owner: int, rank: int, qty: int) -> int:
     return cell
 
 
-@kernel
+@called
 def join(exchange: int, part: int, rank: int, qty: int, reserve: int, now: int, entry: int) -> int:
     """Rest what is left of the order being worked: `qty` in the book, `reserve` behind it. Its slot, or 0 (no room)."""
     root = exchange_at(exchange)
@@ -200,7 +200,7 @@ def join(exchange: int, part: int, rank: int, qty: int, reserve: int, now: int, 
 # --- leaving --------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def drop(exchange: int, slot: int, now: int, entry: int) -> None:
     """Remove an order from its book and from the lists, without a word to the public."""
     root = exchange_at(exchange)
@@ -224,7 +224,7 @@ def _iceberg_left(exchange: int, slot: int) -> None:
     market_at(root.markets_address + instrument * MARKET_BYTES).icebergs -= 1
 
 
-@kernel
+@called
 def _drop_elsewhere(exchange: int, slot: int, now: int, entry: int) -> None:
     root = exchange_at(exchange)
     store = root.book_address
@@ -241,7 +241,7 @@ def _drop_elsewhere(exchange: int, slot: int, now: int, entry: int) -> None:
         free_order(store, slot)
 
 
-@kernel
+@called
 def withdraw(exchange: int, slot: int, now: int, entry: int) -> None:
     """Remove an order, telling the public if it was displayed."""
     root = exchange_at(exchange)
@@ -266,7 +266,7 @@ def withdraw(exchange: int, slot: int, now: int, entry: int) -> None:
 # --- size -----------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def lessen(exchange: int, slot: int, by: int, now: int) -> None:
     """Take quantity off an order, less than it has: the reserve first, then what is displayed. It keeps its place."""
     root = exchange_at(exchange)
@@ -294,7 +294,7 @@ def lessen(exchange: int, slot: int, by: int, now: int) -> None:
         publish_level(exchange, now, instrument, side, price, resting.level)
 
 
-@kernel
+@called
 def refill(exchange: int, slot: int, now: int) -> None:
     """Show the next piece of an iceberg whose displayed quantity is gone: a new reference at the back of the queue."""
     root = exchange_at(exchange)
@@ -321,7 +321,7 @@ def refill(exchange: int, slot: int, now: int) -> None:
 # --- pegs -----------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def link_peg(exchange: int, instrument: int, slot: int) -> None:
     """Put a peg at the end of its market's list: the order of arrival."""
     root = exchange_at(exchange)
@@ -338,7 +338,7 @@ def link_peg(exchange: int, instrument: int, slot: int) -> None:
     market.watch = market.watch | _WATCH_PEGS
 
 
-@kernel
+@called
 def unlink_peg(exchange: int, slot: int) -> None:
     """Take a peg out of its market's list."""
     root = exchange_at(exchange)

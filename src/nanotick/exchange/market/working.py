@@ -10,7 +10,7 @@ from nanotick.book.ladder import cell_rank
 from nanotick.book.order_by_order import free_order, link_order, take_order, unlink_order
 from nanotick.book.order_index import id_entry, index_insert
 from nanotick.book.records import EMPTY_RANK, cell_at, order_at, side_at, store_at
-from nanotick.core.kernel import inlined, kernel
+from nanotick.core.kernel import called, inlined, kernel
 from nanotick.core.records import CancelReason, CommandFlag, Kind, OrderType, TimeInForce
 from nanotick.exchange.market.bands import set_phase, watch_limit_state
 from nanotick.exchange.market.crossing import available, hidden_best, take
@@ -61,7 +61,7 @@ _CONTINUOUS, _VOLATILITY = int(Phase.CONTINUOUS), int(Phase.VOLATILITY_AUCTION)
 assert (int(OrderType.PEG_MID), int(TimeInForce.AT_CLOSE)) == (_PEG_MID, _AT_CLOSE)
 
 
-@kernel
+@called
 def cancel_taker(exchange: int, reason: int, now: int) -> None:
     """What is left of the order being worked is gone."""
     taker = taker_at(exchange_at(exchange).taker_address)
@@ -80,7 +80,7 @@ def lit_best(exchange: int, instrument: int, side: int) -> int:
     return side_at(store_at(root.book_address).sides_address, 2 * instrument + ((1 - side) >> 1)).best
 
 
-@kernel
+@called
 def opposite_best(exchange: int, instrument: int, side: int) -> int:
     """Rank of the best order, displayed or not, that an order of this side could meet."""
     best = lit_best(exchange, instrument, -side)
@@ -100,7 +100,7 @@ def band_rank(exchange: int, instrument: int, side: int) -> int:
     return -market.band_low
 
 
-@kernel
+@called
 def rest_taker(exchange: int, part: int, rank: int, now: int) -> int:
     """Put what is left of the order being worked into a book; cancelled when there is no room. Its slot, or 0."""
     root = exchange_at(exchange)
@@ -120,7 +120,7 @@ def rest_taker(exchange: int, part: int, rank: int, now: int) -> int:
     return slot
 
 
-@kernel
+@called
 def _park(exchange: int, now: int) -> None:
     """Hold a peg that has no price to follow: indexed, in no queue."""
     root = exchange_at(exchange)
@@ -161,7 +161,7 @@ def _park(exchange: int, now: int) -> None:
         expire_later(exchange, slot, taker.expire)
 
 
-@kernel
+@called
 def _collect(exchange: int, now: int) -> None:
     """Outside of continuous trading an order waits for the auction."""
     taker = taker_at(exchange_at(exchange).taker_address)
@@ -177,7 +177,7 @@ def _collect(exchange: int, now: int) -> None:
         rest_taker(exchange, LIT, taker.rank, now)
 
 
-@kernel
+@called
 def work(exchange: int, now: int) -> None:
     """Work the order in `taker`: accepted, in no book."""
     root = exchange_at(exchange)
@@ -238,7 +238,7 @@ def stop_reached(side: int, stop: int, last: int) -> bool:
     return last != 0 and side * (last - stop) >= 0
 
 
-@kernel
+@called
 def wait_for_stop(exchange: int, now: int) -> None:
     """Put the stop order in `taker` into the book of stops, or work it if it is reached already."""
     root = exchange_at(exchange)
@@ -253,7 +253,7 @@ def wait_for_stop(exchange: int, now: int) -> None:
     taker.side = side
 
 
-@kernel
+@called
 def activate_taker(exchange: int, now: int) -> None:
     """A stop has been reached: it becomes a market or limit order."""
     taker = taker_at(exchange_at(exchange).taker_address)
@@ -271,7 +271,7 @@ def activate_taker(exchange: int, now: int) -> None:
     work(exchange, now)
 
 
-@kernel
+@called
 def load_taker(exchange: int, slot: int) -> None:
     """Copy an order that rests or waits into `taker`, all of its quantity."""
     root = exchange_at(exchange)
@@ -299,7 +299,7 @@ def load_taker(exchange: int, slot: int) -> None:
     taker.rank = MARKET_RANK if order.order_type == _MARKET else taker.side * order.price
 
 
-@kernel
+@called
 def _next_stop(exchange: int, instrument: int) -> int:
     """Slot of the stop to be triggered next: buys first, each side by stop price, then time; 0 for none."""
     root = exchange_at(exchange)
@@ -327,7 +327,7 @@ def head_of(exchange: int, cell: int) -> int:
 # --- pegs -----------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def peg_rank(exchange: int, instrument: int, side: int, order_type: int, cap: int, offset: int) -> int:
     """Rank of a peg now; EMPTY_RANK when what it follows is not there.
 
@@ -349,7 +349,7 @@ def peg_rank(exchange: int, instrument: int, side: int, order_type: int, cap: in
     return rank
 
 
-@kernel
+@called
 def _move_pegs(exchange: int, instrument: int, now: int) -> bool:
     """Move the pegs whose price has changed, in order of arrival; True when one of them has traded.
 
@@ -388,7 +388,7 @@ def _move_pegs(exchange: int, instrument: int, now: int) -> bool:
 # --- after a command ------------------------------------------------------------------------------------------------
 
 
-@kernel
+@called
 def look_after(exchange: int, instrument: int, now: int) -> None:
     """What a change of the market sets off: stops, pegs, bands, the published quote."""
     root = exchange_at(exchange)
