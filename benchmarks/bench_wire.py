@@ -9,16 +9,18 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from benchmarks.peer import Peer
 from benchmarks.registry import benchmark
 from benchmarks.timing import median_cpu_seconds
 from nanotick.core.instruments import Instrument, InstrumentTable
-from nanotick.core.records import Kind
+from nanotick.core.records import COMMAND, Kind
 from nanotick.core.secret import Secret
-from nanotick.wire import alpaca_trading, binance_orders
+from nanotick.wire import alpaca_trading
 from nanotick.wire.client_ids import ClientIds
 from nanotick.wire.live_frames import LiveFrames
+from nanotick.wire.order_text import BinanceOrderWriter, OrderWriter
 from nanotick.wire.requests import Command, entry_of
 from nanotick.wire.signing import BinanceHmac
 
@@ -116,29 +118,46 @@ _declare("polygon", "Polygon Q")
 _declare("alpaca", "Alpaca q")
 _declare("binance", "Binance bookTicker, combined stream,")
 
-_COMMAND = Command(1, 0, 0, 253_519, 100_000, (1 << 20) | 7, 0, 0, 1, 0, 2, 0, int(Kind.NEW), 1, 0).record()
+_COMMAND = Command(1, 0, 0, 253_519, 100_000, (1 << 20) | 7, 0, 0, 1, 0, 2, 0, int(Kind.NEW), 1, 0)
 
 
-@benchmark("wire_alpaca_order", "COMMAND record -> Alpaca order request", unit="ns")
+def _record(instrument: int) -> Any:
+    data = np.zeros(1, dtype=COMMAND)
+    data.view(np.uint8)[:] = np.frombuffer(_COMMAND._replace(instrument=instrument).record(), dtype=np.uint8)
+    return data
+
+
+@benchmark(
+    "wire_alpaca_order", "COMMAND record -> body of an Alpaca order, client id included", unit="ns", reach="<= 1000"
+)
 def wire_alpaca_order() -> float:
-    """Nanoseconds an order, client id text included."""
-    ids, item = ClientIds(7), _TABLE[1]
-
-    def encode() -> None:
-        command = Command.of(_COMMAND)
-        alpaca_trading.encode(entry_of(command, item, ids.text(command.id)))
-
-    return _repeat(encode)
+    """Nanoseconds an order, written by the kernel."""
+    writer = OrderWriter(_TABLE, ClientIds(7), lambda entry, stamp: alpaca_trading.encode(entry).body)
+    writer.prepare(1, 1, 0, 0)
+    record = _record(1)
+    address = int(record.ctypes.data)
+    return _repeat(lambda: writer.write(address))
 
 
-@benchmark("wire_binance_order", "COMMAND record -> signed Binance order.place frame (HMAC)", unit="ns")
+@benchmark(
+    "wire_binance_order", "COMMAND record -> Binance order.place frame signed by HMAC", unit="ns", reach="<= 4000"
+)
 def wire_binance_order() -> float:
-    """Nanoseconds an order, client id text and signature included."""
-    ids, item, signer = ClientIds(7), _TABLE[2], BinanceHmac("key", Secret("secret-of-a-benchmark"))
+    """Nanoseconds an order, client id and signature included."""
+    writer = BinanceOrderWriter(_TABLE, ClientIds(7), BinanceHmac("key", Secret("secret-of-a-benchmark")))
+    writer.prepare(2, 1, 0, 0)
+    record = _record(2)
+    address = int(record.ctypes.data)
+    return _repeat(lambda: writer.write(address, 1_700_000_000_000))
+
+
+@benchmark("wire_order_general", "COMMAND record -> Alpaca order request by the general encoder", unit="ns")
+def wire_order_general() -> float:
+    """Nanoseconds an order."""
+    ids, item, record = ClientIds(7), _TABLE[1], _COMMAND._replace(instrument=1).record()
 
     def encode() -> None:
-        command = Command.of(_COMMAND)
-        entry = entry_of(command, item, ids.text(command.id))
-        binance_orders.encode(entry, "1", 1_700_000_000_000, signer)
+        command = Command.of(record)
+        alpaca_trading.encode(entry_of(command, item, ids.text(command.id)))
 
     return _repeat(encode)

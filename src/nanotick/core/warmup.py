@@ -56,6 +56,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.wire.equity_scan",
     "nanotick.wire.iex_events",
     "nanotick.wire.itch_events",
+    "nanotick.wire.order_text",
     "nanotick.wire.pcap",
 ]
 

@@ -77,6 +77,8 @@ class LiveFrames:
         self.sequences: list[int] = []
         self.frames = self.scanned = self.refused = 0
         self._decode = _CODECS[protocol]
+        self._whole = protocol != "binance"
+        self._told = False
         self._markets = listed_markets(instruments, venue)
         # the kernels read up to a line feed, which the buffer has room for after the longest frame
         self._buffer = np.zeros(MAX_FRAME + 1, dtype=np.uint8)
@@ -105,17 +107,19 @@ class LiveFrames:
             The frame is no message of the protocol, too large, or gives more records than there is room for.
         """
         self.frames += 1
+        scan = self._scan
         size = len(frame)
-        if self._scan is not None and size <= MAX_FRAME:
+        if scan is not None and size <= MAX_FRAME:
             view = self._view
             view[:size] = frame
             view[size] = 10
-            if self.protocol != "binance" or b"\n" not in bytes(frame):
-                count = self._scan(self._address, self._begin, size, ts_recv)
+            # the Binance scanner ends at the first line feed, which JSON may hold between its tokens
+            if self._whole or b"\n" not in bytes(frame):
+                count: int = scan(self._address, self._begin, size, ts_recv)
                 if count >= 0:
                     self.scanned += 1
-                    if self.notices or self.sequences:
-                        self.notices, self.sequences = [], []
+                    if self._told:
+                        self.notices, self.sequences, self._told = [], [], False
                     return count
         return self._general(bytes(frame), ts_recv)
 
@@ -126,6 +130,7 @@ class LiveFrames:
             messages = self._decode(frame)
             self.notices = [m for m in messages if isinstance(m, Notice)]
             self.sequences = [m.number for m in messages if isinstance(m, Sequence)]
+            self._told = bool(self.notices or self.sequences)
             if self.protocol == "binance":
                 data = b"".join(self._chained(message, ts_recv) for message in messages)
             else:
