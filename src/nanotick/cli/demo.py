@@ -114,7 +114,7 @@ def demo(
     quiet = quiet or str(json_path) == "-"
     chosen = demo_config(seed)
     with RunProgress("opening the market", quiet) as progress:
-        progress.waiting(cold_sentence())
+        progress.waiting(cold_sentence("run_simulation"))
         run = build_simulation(MARKET, rc.build_setups(chosen), **simulation_options(chosen, seconds, 5.0))
     if not quiet:
         Console().print(Text(f"{len(run.instruments)} US symbols, {run.living.participants:,} agents, seed {seed}"))

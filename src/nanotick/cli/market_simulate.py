@@ -50,8 +50,10 @@ def simulate(
     from nanotick.cli.progress import RunProgress, cold_sentence, print_json
     from nanotick.core.records import BOTH_SIDES
     from nanotick.data.eventfile import EventWriter
+    from nanotick.engine.collect import make_ready
     from nanotick.exchange.agents.description import read_description
     from nanotick.exchange.agents.living import LivingMarket
+    from nanotick.exchange.agents.world import world_step
 
     described = read_description(market)
     chosen = tuple(s for text in symbols for s in text.split(",") if s)
@@ -60,8 +62,9 @@ def simulate(
     if (duration is not None and duration <= 0) or speed < 0:
         raise ValueError(f"duration must be positive and speed 0 or more, found {duration} and {speed}")
     with RunProgress("simulating", as_json) as progress:
-        progress.waiting(cold_sentence())
+        progress.waiting(cold_sentence("world_step"))
         living = LivingMarket(described, seed)
+        make_ready(world_step)
         start = described.start_ns
         until = described.end_ns if duration is None else min(described.end_ns, start + int(duration * 1e9))
         latency = int(described.feed_latency_us * 1_000)

@@ -86,12 +86,11 @@ def _left(seconds: float) -> str:
     return f"{seconds:.0f} s left" if seconds < 120 else f"{seconds / 60:.0f} min left"
 
 
-def cold_sentence() -> str:
+def cold_sentence(kernel: str = "run_replay") -> str:
     """What is done before the first event: loading compiled code, or compiling it once."""
-    from nanotick.core.cache import cache_directory
+    from nanotick.core.cache import is_ready
 
-    directory = cache_directory()
-    if directory is not None and any(directory.glob("*.nbc")):
+    if is_ready(kernel):
         return "loading compiled code"
     return "compiling, once per version and processor: half a minute, more on a busy machine"
 

@@ -99,7 +99,7 @@ def simulate(
     chosen = replace(chosen, currency=currency or chosen.currency, data=(f"market {market}",))
     quiet = quiet or str(json_path) == "-"
     with RunProgress("opening the market", quiet) as progress:
-        progress.waiting(cold_sentence())
+        progress.waiting(cold_sentence("run_simulation"))
         run = build_simulation(market, rc.build_setups(chosen), **simulation_options(chosen, seconds, warm_up))
     result = BacktestResult(watch(run, market, speed=speed, live=live, quiet=quiet))
     show(result, json_path, html, title or f"{market}, {seconds:g} s, seed {chosen.seed}")

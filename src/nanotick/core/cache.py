@@ -30,7 +30,7 @@ from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
 from nanotick import __version__
-from nanotick.core.source import function_digest
+from nanotick.core.source import function_digest, source_digest
 
 try:
     import fcntl
@@ -93,6 +93,22 @@ def cache_directory() -> Path | None:
         stacklevel=2,
     )
     return None
+
+
+def mark_ready(name: str) -> None:
+    """Note that an entry of the present source is in the cache, for whoever wants to say so before loading Numba."""
+    directory = cache_directory()
+    if directory is not None:
+        try:
+            (directory / f"{name}-{source_digest()}.ready").touch()
+        except OSError:
+            return  # it is only a word to people
+
+
+def is_ready(name: str) -> bool:
+    """Whether `mark_ready` was told so of the present source."""
+    directory = cache_directory()
+    return directory is not None and (directory / f"{name}-{source_digest()}.ready").exists()
 
 
 def _prune(root: Path, keep: Path) -> None:
