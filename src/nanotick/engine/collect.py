@@ -128,11 +128,12 @@ def make_ready(kernel: Any) -> bool:
     """Compile or load an entry now; True when nothing had to be compiled."""
     if INTERPRET:
         return True
-    from nanotick.core.cache import KernelCache
+    from nanotick.core.cache import KernelCache, mark_ready
     from nanotick.core.parallel import compile_with_helpers
 
     before = KernelCache.compiled
     for entry in REGISTRY.values():
         if entry.dispatcher is kernel:
             compile_with_helpers(entry)
+            mark_ready(kernel.py_func.__name__)
     return KernelCache.compiled == before
