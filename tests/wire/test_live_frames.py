@@ -11,11 +11,13 @@ from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import store_i64
 from nanotick.core.records import Kind
+from nanotick.wire import binance, coinbase, kraken
 from nanotick.wire.equity_scan import scan_rfc3339
 from nanotick.wire.json_scan import REASONS, scan_number
 from nanotick.wire.json_text import WireError, rfc3339_ns, rfc3339_text, scaled
 from nanotick.wire.kraken import KrakenBook
 from nanotick.wire.live_frames import MAX_FRAME, LiveFrames
+from nanotick.wire.messages import Notice, Order
 from tests.guarded import Guarded, mutations
 
 TABLE = InstrumentTable(
@@ -213,16 +215,51 @@ def test_kraken_books_keep_the_digits_that_the_checksum_needs() -> None:
 
 
 def test_the_other_protocols_go_the_general_way() -> None:
-    coinbase = LiveFrames(TABLE, "COINBASE", "coinbase")
-    count = coinbase.read(
+    advanced = LiveFrames(TABLE, "COINBASE", "coinbase")
+    count = advanced.read(
         b'{"channel":"l2_data","timestamp":"2026-04-07T14:30:00.123456Z","sequence_num":4,"events":[{"type":"update",'
         b'"product_id":"BTC-USD","updates":[{"side":"bid","price_level":"1.0","new_quantity":"2"}]}]}', RECV
     )  # fmt: skip
-    assert count == 1 and coinbase.sequences == [4]
+    assert count == 1 and advanced.sequences == [4]
     finnhub = LiveFrames(TABLE, "FINNHUB", "finnhub")
     assert finnhub.read(b'{"type":"trade","data":[{"s":"AAPL","p":129.58,"t":1672348887666,"v":1}]}', RECV) == 1
     with pytest.raises(ValueError, match="protocol: expected one of"):
         LiveFrames(TABLE, "FINNHUB", "fix")
+
+
+def test_the_full_channel_of_coinbase_executes_and_removes_each_order_once() -> None:
+    frames = LiveFrames(TABLE, "COINBASE", "coinbase", by_order=True)
+    form = '{"type":"%s","time":"2014-11-07T08:19:27.028459Z","product_id":"BTC-USD","sequence":%d,%s}'
+    told, numbers = [], []
+    for n, (kind, rest) in enumerate(
+        [("received", '"order_id":"1","side":"sell"'),
+         ("open", '"order_id":"1","price":"200.2","remaining_size":"2","side":"sell"'),
+         ("match", '"maker_order_id":"1","trade_id":9,"size":"2","price":"200.2","side":"sell"'),
+         ("done", '"order_id":"1","price":"200.2","remaining_size":"0","side":"sell","reason":"filled"'),
+         ("open", '"order_id":"2","price":"200.3","remaining_size":"1","side":"sell"'),
+         ("done", '"order_id":"2","price":"200.3","remaining_size":"1","side":"sell","reason":"canceled"')], 50
+    ):  # fmt: skip
+        frame = (form % (kind, n, rest)).encode()
+        for event in frames.events[: frames.read(frame, RECV)]:
+            told.append((Kind(event["kind"]).name, int(event["id"]), int(event["side"])))
+        numbers += [message.seq for message in coinbase.decode_frame(frame)]  # type: ignore[union-attr]
+    assert told == [("ADD", 1, -1), ("EXECUTE", 1, -1), ("ADD", 2, -1), ("DELETE", 2, -1)]
+    assert numbers == list(range(50, 56))
+    book, sequence = coinbase.decode_book(
+        b'{"sequence":3,"bids":[["295.96","4.39","7"]],"asks":[["296","1","8"]]}', "B"
+    )
+    assert sequence == 3 and [(o.order_id, o.side) for o in book if isinstance(o, Order)] == [(7, 1), (8, -1)]
+
+
+def test_what_venues_say_of_themselves_becomes_a_notice() -> None:
+    online = b'{"channel":"status","type":"update","data":[{"system":"cancel_only","api_version":"v2"}]}'
+    assert kraken.decode_frame(online) == [Notice("cancel_only", kind="status")]
+    refused = b'{"method":"subscribe","success":false,"error":"Currency pair not supported","req_id":1}'
+    assert kraken.decode_frame(refused) == [Notice("error", "Currency pair not supported", kind="error")]
+    error = b'{"type":"error","message":"Failed to subscribe","reason":"no"}'
+    assert coinbase.decode_frame(error) == [Notice("error", "Failed to subscribe", kind="error")]
+    invalid = b'{"error":{"code":2,"msg":"Invalid request"},"id":1}'
+    assert binance.decode_frame(invalid) == [Notice("error", "Invalid request", kind="error")]
 
 
 HOSTILE = [b"[" * 100_000, b'[{"T":' * 50_000, b"x" * (MAX_FRAME + 1), b'[{"T":"t","S":"' + b"A" * 100_000,

@@ -23,6 +23,7 @@ from nanotick.wire.reports import (
     Reply,
     Report,
     ReportRows,
+    Used,
     http_outcome,
     settled,
 )
@@ -149,6 +150,12 @@ def test_every_documented_binance_code_has_an_outcome(shared_data: Path) -> None
     assert len(outcomes) >= 100
     unsure = {code for code, outcome in outcomes.items() if outcome == Outcome.UNKNOWN}
     assert unsure == {-1000, -1001, -1006, -1007}
+
+
+def test_binance_headers_say_how_much_of_a_limit_is_used() -> None:
+    headers = [("x-mbx-used-weight-1m", "70"), ("X-MBX-ORDER-COUNT-10S", "3"), ("Content-Type", "x"),
+               ("X-MBX-USED-WEIGHT-", "1"), ("X-MBX-USED-WEIGHT-1M", "many")]  # fmt: skip
+    assert binance_reports.used_of_headers(headers) == (Used("REQUEST_WEIGHT", 60, 0, 70), Used("ORDERS", 10, 0, 3))
 
 
 def test_a_lost_reply_is_unknown_and_a_refusal_names_what_was_refused() -> None:

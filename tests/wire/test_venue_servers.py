@@ -32,6 +32,7 @@ from nanotick.wire.messages import (
     Message,
     Notice,
     Order,
+    Other,
     Quote,
     Sequence,
     Status,
@@ -202,7 +203,14 @@ def test_coinbase_books_come_back(symbol, stamp, bids, asks, snapshot, number) -
     )
 )  # fmt: skip
 def test_coinbase_exchange_messages_come_back(message) -> None:
-    assert coinbase.decode_frame(coinbase_server.encode_exchange(message, 5)) == [message]
+    if isinstance(message, Trade | Order):
+        message.seq = 5
+    assert coinbase.decode_frame(coinbase_server.encode_exchange(message)) == [message]
+
+
+def test_coinbase_exchange_heartbeats_tell_the_sequence() -> None:
+    beat = coinbase_server.encode_exchange_heartbeat("BTC-USD", 90, 20, 1_700_000_000_000_000_000)
+    assert coinbase.decode_frame(beat) == [Other("heartbeat", "BTC-USD", 90)]
 
 
 def test_coinbase_products_come_back() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nanotick.wire import fields
 from nanotick.wire.json_text import Digits, WireError, decode, epoch_ns, integer, places
-from nanotick.wire.messages import Depth, Level, Listed, Mark, Message, Other, Quote, Trade, side_of
+from nanotick.wire.messages import Depth, Level, Listed, Mark, Message, Notice, Other, Quote, Trade, side_of
 
 # types of stream messages that carry no event of ours
 WITHOUT_EVENTS = frozenset(
@@ -212,5 +212,7 @@ def _decode(message: Any) -> list[Message]:
         if "result" in message or "method" in message:
             return [Other("subscription")]
         if ("code" in message and "msg" in message) or "error" in message:
-            return [Other("error")]
+            held = message.get("error")
+            text = (held if isinstance(held, dict) else message).get("msg")
+            return [Notice("error", str(text)[:256] if isinstance(text, str) else "", kind="error")]
     raise WireError(f"no Binance market data message has e={fields.shown(kind)} and {fields.keys_of(message)}")

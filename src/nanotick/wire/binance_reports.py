@@ -8,6 +8,7 @@ order's quantity. Source: binance-spot-api-docs, user-data-stream.md, web-socket
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from nanotick.core.records import CancelReason, Kind, OrderType, RejectReason, ReportFlag, TimeInForce
@@ -210,6 +211,24 @@ def _used(message: dict[str, Any]) -> tuple[Used, ...]:
                 fields.whole(row, "count", 0),
             )
         )
+    return tuple(found)
+
+
+def used_of_headers(headers: Iterable[tuple[str, str]]) -> tuple[Used, ...]:
+    """Rate limits used up, from the headers of a REST answer (`X-MBX-USED-WEIGHT-1M`, `X-MBX-ORDER-COUNT-10S`).
+
+    Limits themselves are in exchangeInfo; they are 0 here.
+    """
+    seconds = {"S": 1, "M": 60, "H": 3600, "D": 86400}
+    kinds = {"X-MBX-USED-WEIGHT-": "REQUEST_WEIGHT", "X-MBX-ORDER-COUNT-": "ORDERS"}
+    found = []
+    for name, value in headers:
+        for prefix, kind in kinds.items():
+            interval = name.upper().removeprefix(prefix)
+            if interval == name.upper() or interval[-1:] not in seconds or not (interval[:-1] + value).isdigit():
+                continue
+            if 0 < len(interval) <= 4 and len(value) <= 12 and interval[:-1]:
+                found.append(Used(kind, int(interval[:-1]) * seconds[interval[-1]], 0, int(value)))
     return tuple(found)
 
 

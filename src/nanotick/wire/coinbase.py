@@ -13,7 +13,7 @@ from typing import Any
 from nanotick.core.records import BUY, SELL, Kind
 from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode, rfc3339_ns
-from nanotick.wire.messages import Depth, Level, Listed, Message, Order, Other, Sequence, Trade
+from nanotick.wire.messages import Depth, Level, Listed, Message, Notice, Order, Other, Sequence, Trade
 
 _OTHER = frozenset("subscriptions ticker ticker_batch candles heartbeats status user futures_balance_summary".split())
 _EXCHANGE_OTHER = frozenset(
@@ -73,8 +73,12 @@ def _advanced(message: dict[str, Any]) -> list[Message]:
 
 def _exchange(message: dict[str, Any]) -> list[Message]:
     kind = message["type"]
+    if kind == "error":
+        text = fields.optional_text(message, "message") or fields.optional_text(message, "reason")
+        return [Notice("error", text, kind="error")]
+    seq = fields.whole(message, "sequence", 0)
     if not isinstance(kind, str) or kind in _EXCHANGE_OTHER:
-        return [Other(str(kind)[:40])]
+        return [Other(str(kind)[:40], fields.optional_text(message, "product_id"), seq)]
     symbol = fields.text(message, "product_id")
     if kind == "snapshot":
         bids, asks = fields.levels(message.get("bids"), "bids"), fields.levels(message.get("asks"), "asks")
@@ -102,21 +106,37 @@ def _exchange(message: dict[str, Any]) -> list[Message]:
                 order,
                 snapshot=kind == "last_match",
                 kind=kind,
+                seq=seq,
             )
         ]
     if kind in ("open", "done", "change"):
         order = fields.ident(fields.text(message, "order_id"))
         action = {"open": Kind.ADD, "done": Kind.DELETE, "change": Kind.MODIFY}[kind]
         if "price" not in message:
-            return [Other(f"{kind} without a price")]  # a market order, never in the book
+            return [Other(f"{kind} without a price", symbol, seq)]  # a market order, never in the book
         size = message.get({"open": "remaining_size", "done": "remaining_size", "change": "new_size"}[kind], "0")
         qty = fields.number({"size": size}, "size")
-        return [
-            Order(
-                symbol, stamp, int(action), order, fields.side(message), fields.number(message, "price"), qty, kind=kind
-            )
-        ]
+        side, price = fields.side(message), fields.number(message, "price")
+        return [Order(symbol, stamp, int(action), order, side, price, qty, kind=kind, seq=seq)]
     raise WireError(f"no Coinbase message has type {kind[:40]!r}")
+
+
+def decode_book(body: bytes, symbol: str) -> tuple[list[Message], int]:
+    """The order-by-order book of Exchange (`GET /products/{id}/book?level=3`), and its sequence number.
+
+    What the full channel sent up to that number is in it already. The orders of a price stand in their queue's order.
+
+    Raises
+    ------
+    WireError
+    """
+    book = fields.mapping(decode(body), "body")
+    found: list[Message] = []
+    for key, side in (("bids", BUY), ("asks", SELL)):
+        for row in fields.sequence(book.get(key), key):
+            price, qty, order = (fields.text_or_number(item, key) for item in fields.sequence(row, key, 3)[:3])
+            found.append(Order(symbol, 0, int(Kind.ADD), fields.ident(order), side, price, qty, True, "book"))
+    return found, fields.whole(book, "sequence")
 
 
 def _products(items: list[Any]) -> list[Message]:

@@ -103,7 +103,7 @@ def _decimal(text: str) -> Any:
     return Decimal(text)
 
 
-def encode_exchange(message: Message, sequence: int = 0) -> bytes:
+def encode_exchange(message: Message) -> bytes:
     """A frame of the Exchange feed: snapshot, l2update, match, or an order of the full channel.
 
     Raises
@@ -121,7 +121,8 @@ def encode_exchange(message: Message, sequence: int = 0) -> bytes:
         return msgspec.json.encode({**head, "changes": changes, "time": rfc3339_text(message.ts_venue)})
     if isinstance(message, Trade):
         return msgspec.json.encode(
-            {"type": "last_match" if message.snapshot else "match", "trade_id": message.trade_id, "sequence": sequence,
+            {"type": "last_match" if message.snapshot else "match", "trade_id": message.trade_id,
+                "sequence": message.seq,
              "maker_order_id": str(message.order), "taker_order_id": "0", "time": rfc3339_text(message.ts_venue),
              "product_id": message.symbol, "size": message.qty, "price": message.price,
              "side": _WORDS[message.side < 0]}
@@ -134,11 +135,20 @@ def encode_exchange(message: Message, sequence: int = 0) -> bytes:
         }
         kind, size = names[Kind(message.action)]
         return msgspec.json.encode(
-            {"type": kind, "time": rfc3339_text(message.ts_venue), "product_id": message.symbol, "sequence": sequence,
+            {"type": kind, "time": rfc3339_text(message.ts_venue), "product_id": message.symbol,
+                "sequence": message.seq,
              "order_id": str(message.order_id), "price": message.price, size: message.qty,
              "side": _WORDS[message.side > 0]}
         )  # fmt: skip
     raise TypeError(f"Coinbase Exchange sends no {type(message).__name__}")
+
+
+def encode_exchange_heartbeat(symbol: str, sequence: int, last_trade: int, now: int) -> bytes:
+    """A frame of Exchange's heartbeat channel: how far the product's sequence has come."""
+    return msgspec.json.encode(
+        {"type": "heartbeat", "sequence": sequence, "last_trade_id": last_trade, "product_id": symbol,
+         "time": rfc3339_text(now)}
+    )  # fmt: skip
 
 
 def products(instruments: Iterable[Instrument]) -> bytes:

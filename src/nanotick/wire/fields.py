@@ -160,3 +160,15 @@ def optional_number(message: dict[str, Any], key: str, default: str = "0") -> st
     if value is None or value == "":
         return default
     return number(message, key)
+
+
+def text_or_number(value: Any, what: str) -> str:
+    """Text, or a number with its digits.
+
+    Raises
+    ------
+    WireError
+    """
+    if not isinstance(value, str) or len(value) > 256:
+        raise WireError(f"{what}: expected text or a number, found {shown(value)}")
+    return str(value)

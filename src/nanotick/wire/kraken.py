@@ -15,10 +15,10 @@ from typing import Any
 from nanotick.core.records import BUY, SELL, Kind
 from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode, rfc3339_ns, scaled
-from nanotick.wire.messages import Depth, Level, Listed, Message, Order, Other, Quote, Trade
+from nanotick.wire.messages import Depth, Level, Listed, Message, Notice, Order, Other, Quote, Trade
 
 CHECKED_LEVELS = 10
-_V2_OTHER = frozenset("status heartbeat ticker ohlc instrument executions balances".split())
+_V2_OTHER = frozenset("heartbeat ticker ohlc instrument executions balances".split())
 
 
 def digits(value: str) -> str:
@@ -179,6 +179,9 @@ def _v2_orders(item: dict[str, Any], symbol: str, snapshot: bool) -> list[Messag
 
 def _v2(message: dict[str, Any]) -> list[Message]:
     channel = fields.text(message, "channel")
+    if channel == "status":
+        items = [fields.mapping(item, "data") for item in fields.sequence(message.get("data"), "data")]
+        return [Notice(fields.text(item, "system"), kind="status") for item in items]
     if channel not in ("book", "trade", "level3"):
         if channel in _V2_OTHER:
             return [Other(channel)]
@@ -246,6 +249,8 @@ def decode_message(message: Any) -> list[Message]:
     message = fields.mapping(message, "message")
     if "channel" in message:
         return _v2(message)
+    if "method" in message and message.get("success") is False:
+        return [Notice("error", fields.optional_text(message, "error"), kind="error")]
     if "event" in message or "method" in message:
         return [Other(str(message.get("event") or message.get("method"))[:40])]
     if isinstance(message.get("result"), dict):

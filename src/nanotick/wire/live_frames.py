@@ -54,6 +54,8 @@ class LiveFrames:
         Records that one frame may give.
     kernel : bool
         Whether hot messages are read by the kernel; without it the general path reads everything.
+    by_order : bool
+        As for `MarketRows`.
 
     Attributes
     ----------
@@ -65,14 +67,20 @@ class LiveFrames:
     """
 
     def __init__(
-        self, instruments: InstrumentTable, venue: str, protocol: str, capacity: int = 1 << 14, kernel: bool = True
+        self,
+        instruments: InstrumentTable,
+        venue: str,
+        protocol: str,
+        capacity: int = 1 << 14,
+        kernel: bool = True,
+        by_order: bool = False,
     ) -> None:
         if protocol not in _CODECS:
             raise ValueError(f"protocol: expected one of {', '.join(_CODECS)}, found {protocol!r}")
         self.venue, self.protocol = venue, protocol
         self.events: npt.NDArray[Any] = np.zeros(capacity, dtype=EVENT)
         self._out = self.events.view(np.uint8).data
-        self.rows = MarketRows(instruments, venue)
+        self.rows = MarketRows(instruments, venue, by_order)
         self.notices: list[Notice] = []
         self.sequences: list[int] = []
         self.frames = self.scanned = self.refused = 0

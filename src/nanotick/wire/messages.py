@@ -87,6 +87,7 @@ class Order:
     qty: str
     snapshot: bool = False
     kind: str = "order"
+    seq: int = 0  # the venue's number of this message in its product, where it has one
 
 
 @dataclass(slots=True)
@@ -162,9 +163,14 @@ class Sequence:
 
 @dataclass(slots=True)
 class Other:
-    """A well-formed message without market data (heartbeat, subscription reply) or without an event for it."""
+    """A well-formed message without market data (heartbeat, subscription reply) or without an event for it.
+
+    `seq` is its number in its product where the venue counts it among the others (Coinbase Exchange).
+    """
 
     kind: str
+    symbol: str = ""
+    seq: int = 0
 
 
 Message = Depth | Trade | Quote | Mark | Order | Listed | Bar | Status | Void | Notice | Sequence | Other

@@ -13,13 +13,29 @@ from collections.abc import Iterable
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import BOTH_SIDES, BUY, SELL, Flag, Kind
 from nanotick.wire.json_text import WireError, rounded, scaled
-from nanotick.wire.messages import Bar, Depth, Mark, Message, Order, Quote, Status, Trade, Void
+from nanotick.wire.messages import (
+    Bar,
+    Depth,
+    Listed,
+    Mark,
+    Message,
+    Notice,
+    Order,
+    Other,
+    Quote,
+    Sequence,
+    Status,
+    Trade,
+    Void,
+)
 from nanotick.wire.reports import EVENT_STRUCT, LAST_FLAGS
 
 _BOTH, _LAST, _SNAPSHOT, _PRINTABLE = int(BOTH_SIDES), int(Flag.LAST), int(Flag.SNAPSHOT), int(Flag.PRINTABLE)
 _CLEAR, _LEVEL, _QUOTE, _TRADE, _MARK, _BAR, _STATUS, _BREAK = (
     int(k) for k in (Kind.CLEAR, Kind.LEVEL, Kind.QUOTE, Kind.TRADE, Kind.MARK, Kind.BAR, Kind.STATUS, Kind.BREAK)
 )
+_EXECUTE, _DELETE = int(Kind.EXECUTE), int(Kind.DELETE)
+_WITHOUT_ROWS = (Other, Notice, Listed, Sequence)
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 
 
@@ -50,6 +66,9 @@ class MarketRows:
     instruments : InstrumentTable
     venue : str
         Name of the venue in the table; symbols are the venue's own.
+    by_order : bool
+        Whether the stream tells every order (Coinbase Exchange full): a trade that names the resting order is then an
+        EXECUTE of that order.
 
     Attributes
     ----------
@@ -61,7 +80,8 @@ class MarketRows:
         Messages of symbols that are not in the table.
     """
 
-    def __init__(self, instruments: InstrumentTable, venue: str) -> None:
+    def __init__(self, instruments: InstrumentTable, venue: str, by_order: bool = False) -> None:
+        self._by_order = by_order
         self._symbols = {item.symbol: (n, item) for n, item in enumerate(instruments) if item.venue == venue}
         self._venue = instruments.venues.index(venue)
         self.refused: Counter[str] = Counter()
@@ -73,9 +93,11 @@ class MarketRows:
         out: list[bytes] = []
         for message in messages:
             self.counts[message.kind] += 1
+            if isinstance(message, _WITHOUT_ROWS):
+                continue
             found = self._symbols.get(getattr(message, "symbol", ""))
             if found is None:
-                self.unlisted += "symbol" in message.__slots__
+                self.unlisted += bool(getattr(message, "symbol", ""))
                 continue
             try:
                 out += [EVENT_STRUCT.pack(*row) for row in self._rows(message, *found, ts_recv)]
@@ -93,6 +115,9 @@ class MarketRows:
                 return []
             price, qty = item_price(item, message.price), item_qty(item, message.qty)
             flags = LAST_FLAGS | (_PRINTABLE if message.printable else 0)
+            if self._by_order and message.order:
+                resting, trade = message.order, message.trade_id
+                return [(stamp, recv, message.seq, price, qty, resting, trade, *tail, _EXECUTE, -message.side, flags)]
             return [
                 (stamp, recv, message.seq, price, qty, message.trade_id, message.order, *tail, _TRADE,
                     message.side, flags)
@@ -118,7 +143,10 @@ class MarketRows:
         if isinstance(message, Order):
             price, qty = item_price(item, message.price), item_qty(item, message.qty)
             flags = LAST_FLAGS | (_SNAPSHOT if message.snapshot else 0)
-            return [(stamp, recv, 0, price, qty, message.order_id, 0, *tail, message.action, message.side, flags)]
+            if self._by_order and message.action == _DELETE and qty == 0:
+                return []  # filled: its executions have taken it off already
+            seq = message.seq
+            return [(stamp, recv, seq, price, qty, message.order_id, 0, *tail, message.action, message.side, flags)]
         return []
 
     def _depth(self, message: Depth, number: int, item: Instrument, recv: int, stamp: int) -> list[Row]:
