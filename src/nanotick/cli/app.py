@@ -27,6 +27,8 @@ Start with `nanotick demo`: it opens a market of agents, trades in it and writes
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("demo", "nanotick.cli.demo:demo", "Open the embedded exchange, trade two minutes in it, write a report."),
     ("simulate", "nanotick.cli.simulate:simulate", "Run strategies in a market of agents that reacts to them."),
+    ("replay", "nanotick.cli.replay:replay", "Run a session again from its journal and compare its commands."),
+    ("recover", "nanotick.cli.replay:recover", "Bring back the state a session had reached."),
     ("backtest", "nanotick.cli.backtest:backtest", "Run strategies over recorded data."),
     ("sweep", "nanotick.cli.sweep:sweep", "Run strategies with every combination of parameters."),
     ("optimize", "nanotick.cli.optimize:optimize", "Search for the best parameters, giving up early on bad ones."),
@@ -37,6 +39,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("strategies", "nanotick.cli.strategies:strategies", "List the built-in strategies and their parameters."),
     ("warmup", "nanotick.cli.warmup:warmup", "Compile every kernel now, instead of at first use."),
     ("doctor", "nanotick.cli.doctor:doctor", "Check what nanotick needs of this machine."),
+    ("tune", "nanotick.cli.tune:tune", "Report and set what the machine should do for trading."),
     ("bench", "nanotick.cli.bench:bench", "Run the benchmarks of a checkout."),
     ("version", "nanotick.cli.version:version", "Print the versions of nanotick and what it stands on."),
 )
@@ -77,6 +80,10 @@ def run(tokens: Sequence[str] | None = None) -> int:
     from cyclopts.exceptions import CycloptsError
 
     tokens = sys.argv[1:] if tokens is None else list(tokens)
+    if os.environ.get("NANOTICK_LOCK_MEMORY") == "1" and tokens[:1] not in (["tune"], ["doctor"]):
+        from nanotick.core.machine import lock_memory
+
+        lock_memory()
     try:
         app = build_app(tokens[0] if tokens else "")
         result = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")

@@ -129,15 +129,29 @@ def examine() -> list[Check]:
             found.append(
                 Check(check.__name__.strip("_"), "failed", f"{type(error).__name__}: {error}", "reinstall nanotick")
             )
-    return found
+    return found + machine()
+
+
+def machine() -> list[Check]:
+    """The machine's settings: what is not as trading wants it works all the same, slower or with more jitter."""
+    from nanotick.core.machine import ON, UNKNOWN, settings
+
+    return [
+        Check(s.name, "ok" if s.state in (ON, UNKNOWN) else "warning", f"{s.state}: {s.found}", s.command)
+        for s in settings()
+    ]
 
 
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """Check Python, processor, Numba, cache, disk, shared memory and memory; exit code 1 if something is missing.
+    """Check what nanotick needs of this machine, and its settings; exit code 1 if something is missing.
+
+    What `nanotick tune` reports as off or refused is a warning here, with the command that would change it.
 
     For example:
 
     nanotick doctor
+
+    nanotick doctor --json
 
     Parameters
     ----------

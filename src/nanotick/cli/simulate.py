@@ -26,6 +26,7 @@ def simulate(
     rates: Annotated[tuple[str, ...], Parameter(name="--rate", negative="")] = (),
     seed: int | None = None,
     per_symbol: bool | None = None,
+    journal: Path | None = None,
     live: bool | None = None,
     json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     html: Path | None = None,
@@ -73,6 +74,8 @@ def simulate(
         Of the market, of latencies and of strategies that draw.
     per_symbol
         One instance of each strategy for each symbol.
+    journal
+        Directory for the session's journal, of which `nanotick replay` proves that it can be repeated.
     live
         Draw the live screen; by default on a terminal.
     json_path
@@ -100,7 +103,9 @@ def simulate(
     quiet = quiet or str(json_path) == "-"
     with RunProgress("opening the market", quiet) as progress:
         progress.waiting(cold_sentence("run_simulation"))
-        run = build_simulation(market, rc.build_setups(chosen), **simulation_options(chosen, seconds, warm_up))
+        run = build_simulation(
+            market, rc.build_setups(chosen), **simulation_options(chosen, seconds, warm_up), journal=journal
+        )
     result = BacktestResult(watch(run, market, speed=speed, live=live, quiet=quiet))
     show(result, json_path, html, title or f"{market}, {seconds:g} s, seed {chosen.seed}")
     return INTERRUPTED if result.partial else 0

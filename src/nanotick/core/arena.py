@@ -248,6 +248,20 @@ class Arena:
         """All regions, in the order they were reserved."""
         return tuple(self._regions.values())
 
+    def part(self, names: Iterable[str]) -> Arena:
+        """The same memory seen as an arena of some of its regions, for a snapshot or a hash of these alone.
+
+        Raises
+        ------
+        KeyError
+            There is no such region.
+        """
+        part = Arena.__new__(Arena)
+        part.__dict__.update(self.__dict__)
+        part._regions = {name: self._regions[name] for name in names}
+        part._used = part.capacity  # regions are reserved in the whole
+        return part
+
     def used_records(self, region: Region) -> int:
         """Records of a region in use: its counter, else its capacity."""
         if not region.counter:

@@ -98,6 +98,20 @@ def journal_append(journal_address: int, record_address: int) -> int:
     return sequence
 
 
+@kernel
+def journal_room(journal_address: int) -> int:
+    """How many records can be appended before Python has to make room (`Journal.roll`); 0 when the journal has failed.
+
+    For who must append several records or none.
+    """
+    if load_acquire(journal_address + FAILED) != 0:
+        return 0
+    journal = journal_at(journal_address)
+    room = (journal.end - journal.block) // BLOCK_SIZE * BLOCK_RECORDS - journal.slot
+    ready = load_acquire(journal_address + READY)
+    return room if ready == 0 else room + (journal.ready_end - ready) // BLOCK_SIZE * BLOCK_RECORDS
+
+
 @kernel("i8(i8,i8)")
 def append_one(journal_address: int, record_address: int) -> int:
     """`journal_append`, from Python."""

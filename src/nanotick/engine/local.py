@@ -113,6 +113,7 @@ class LocalSide:
         if not 1 <= len(self.setups) <= MAX_STRATEGIES:
             raise ValueError(f"a run takes 1 to {MAX_STRATEGIES} strategies, found {len(self.setups)}")
         self.names = _unique_names(self.setups)
+        before = {region.name for region in self.arena.regions}
         arena, table, capacity = self.arena, self.instruments, self.capacity
         strategies, count = len(self.setups), max(1, len(table))
         self.callbacks = [compile_strategy(type(s.strategy), count) for s in self.setups]
@@ -132,6 +133,7 @@ class LocalSide:
         self._lay_context(strategies, count)
         self.risk.connect(self.orders, self.portfolio, self.books.address, self.tape_region.address)
         self._lay_engine(strategies, count)
+        self.region_names = tuple(r.name for r in self.arena.regions if r.name not in before)
 
     def _lay_context(self, strategies: int, count: int) -> None:
         arena = self.arena

@@ -13,6 +13,7 @@ from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import RECORD_SIZE, Kind, event_at
 from nanotick.engine.control import watch_breakers
+from nanotick.engine.journaling import SessionMark, journal_commands, journal_mark
 from nanotick.engine.records import engine_at
 from nanotick.engine.sample import take_markouts, take_sample
 from nanotick.engine.step import start_or_stop, timer_event
@@ -32,6 +33,8 @@ RUN = np.dtype(
         ("sample_interval", "<i8"),  # ns, 0: none
         ("next_sample", "<i8"),
         ("rows_done", "<i8"),  # market data rows stepped
+        ("journal_address", "<i8"),  # of the session's journal, 0: none is kept
+        ("mark_address", "<i8"),  # scratch EVENT
     ]
 )
 run_at = record_at(RUN, "Run")
@@ -39,7 +42,7 @@ run_at = record_at(RUN, "Run")
 _TIMER = int(Kind.TIMER)
 _LONG_GAP = 600  # samples
 
-END, BUDGET, DRAIN, STUCK = 0, 1, 2, 3
+END, BUDGET, DRAIN, STUCK, JOURNAL = 0, 1, 2, 3, 4
 
 
 class Verb(IntEnum):
@@ -52,6 +55,8 @@ class Verb(IntEnum):
 
 
 _START, _STOP, _SAMPLE = int(Verb.START), int(Verb.STOP), int(Verb.SAMPLE)
+_MARK_START, _MARK_STOP = int(SessionMark.START), int(SessionMark.STOP)
+_MARK_SAMPLE, _MARK_DUE = int(SessionMark.SAMPLE), int(SessionMark.DUE)
 _ON_START, _ON_STOP = int(Callback.START), int(Callback.STOP)
 
 
@@ -60,6 +65,8 @@ def send_commands(runner: int, now: int) -> None:
     """Hand the step's commands to the venue, stamped with the order-entry latency."""
     run = run_at(runner)
     root = engine_at(run.engine_address)
+    if run.journal_address != 0:
+        journal_commands(run.journal_address, run.engine_address)
     for i in range(root.command_count):
         # a venue that cannot take it answers so, and keeps it in its status, which ends the run
         command_push(run.venue_address, root.commands_address + i * RECORD_SIZE, now)
@@ -80,6 +87,8 @@ def do_due(runner: int, due: int, next_row: int) -> None:
     run = run_at(runner)
     root = engine_at(run.engine_address)
     run.now = max(run.now, due)
+    if run.journal_address != 0:
+        journal_mark(run.journal_address, run.mark_address, _MARK_DUE, run.now, due, next_row, run.next_sample)
     if root.next_markout <= due:
         take_markouts(run.engine_address, run.now)
     elif context_at(root.context_address).next_timer <= due:
@@ -133,12 +142,21 @@ def _sample(runner: int, next_row: int) -> None:
 @kernel
 def around_run(runner: int, verb: int, now: int) -> None:
     """Start, stop or sample: every verb but RUN."""
-    engine = run_at(runner).engine_address
+    run = run_at(runner)
+    engine, journal = run.engine_address, run.journal_address
     if verb == _START:
+        if journal != 0:
+            journal_mark(journal, run.mark_address, _MARK_START, now, 0, 0, 0)
         start_or_stop(engine, _ON_START, now)
         send_commands(runner, now)
     elif verb == _STOP:
+        if journal != 0:
+            journal_mark(journal, run.mark_address, _MARK_STOP, now, 0, 0, 0)
         start_or_stop(engine, _ON_STOP, now)
+        if journal != 0:
+            journal_commands(journal, engine)
         engine_at(engine).command_count = 0
     elif verb == _SAMPLE:
+        if journal != 0:
+            journal_mark(journal, run.mark_address, _MARK_SAMPLE, now, 0, 0, 0)
         take_sample(engine, now)

@@ -10,17 +10,23 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
-from nanotick.core.records import COMMAND, EVENT
+from nanotick.core.journal import Journal
+from nanotick.core.records import COMMAND, EVENT, Kind
+from nanotick.core.snapshot import SnapshotStore
 from nanotick.engine.collect import Collector, make_ready
+from nanotick.engine.journaling import SessionMark
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.output import DataFile, RunCounters, RunOutput
-from nanotick.engine.runner import DRAIN, END, STUCK, Verb
+from nanotick.engine.runner import DRAIN, END, JOURNAL, STUCK, Verb
+from nanotick.engine.session import SNAPSHOT_RECORDS, SNAPSHOTS, open_journal, save_snapshot
+from nanotick.engine.session_header import describe
 from nanotick.engine.simulate_loop import SIMULATION, run_simulation
 from nanotick.exchange.agents.description import MarketDescription
 from nanotick.exchange.agents.living import LivingMarket, WorldError
@@ -52,6 +58,10 @@ class Simulation:
         Seconds the market lives before strategies hear of it.
     currency, rates, time_zone
         As in `LocalSide`.
+    journal : Path, optional
+        Directory that takes the local side's session: what it heard and what it decided, as a live session's would.
+    snapshot_records : int
+        Journal records between snapshots.
     """
 
     market: MarketDescription
@@ -68,6 +78,8 @@ class Simulation:
     time_zone: str = "UTC"
     config: Mapping[str, Any] = field(default_factory=dict)
     code_hash: str = ""
+    journal: Path | None = None
+    snapshot_records: int = SNAPSHOT_RECORDS
 
     def __post_init__(self) -> None:
         started = time.perf_counter()
@@ -88,6 +100,7 @@ class Simulation:
         self.compile_seconds = time.perf_counter() - started
         self.collector = Collector(self.arena, self.instruments, self.setups, self.local)
         self.seconds_run = 0.0
+        self._journal: Journal | None = None
 
     def _lay(self) -> None:
         arena = self.arena
@@ -95,6 +108,7 @@ class Simulation:
         row = self.region.view[0]
         row["engine_address"], row["venue_address"] = self.local.address, self.venue.address
         row["timer_event_address"] = arena.region("simulation.timer", EVENT, 1, transient=True).address
+        row["mark_address"] = arena.region("simulation.mark", EVENT, 1, transient=True).address
         row["command_address"] = arena.region("simulation.command", COMMAND, 1, transient=True).address
         row["world_address"] = self.living.address
         row["arrivals_address"] = arena.region(
@@ -151,15 +165,19 @@ class Simulation:
         self._call(Verb.STOP, now)
         self._call(Verb.SAMPLE, now)
         self.collector.drain()
+        self._end_journal(now)
         return self._output(partial, seconds or self.seconds_run)
 
     def begin(self, slice_rows: int = SLICE_ROWS) -> None:
         """Let the market live through its warm-up unheard, then `on_start`; `run` does it by itself."""
+        self._begin_journal()
         if self.start_ts > self.first_ts:
+            self._mark(SessionMark.MUTE, self.first_ts)
             masks = self.local.masks_region.view["mask"].copy()
             self.local.masks_region.view["mask"] = 0
             self._loop(self.start_ts - 1, None, slice_rows)
             self.local.masks_region.view["mask"] = masks
+            self._mark(SessionMark.HEAR, max(self.now, self.first_ts))
         row = self.region.view[0]
         row["now"] = max(int(row["now"]), self.start_ts)
         if self.sample_interval_ns > 0:
@@ -183,8 +201,45 @@ class Simulation:
             if state == DRAIN or int(self.local.engine_region.view[0]["output_count"]):
                 self.collector.drain()
             self._check(state)
+            self._snapshot(state)
             if progress is not None:
                 progress(self)
+
+    def _begin_journal(self) -> None:
+        if self.journal is None or self._journal is not None:
+            return
+        header = describe(self.local, self.config, self.code_hash, self.sample_interval_ns)
+        self._journal = open_journal(self.journal, header)
+        self._snapshots = SnapshotStore(self.journal / SNAPSHOTS)
+        self._snapshot_at = self.snapshot_records
+        self.region.view[0]["journal_address"] = self._journal.address
+
+    def _mark(self, what: SessionMark, now: int) -> None:
+        if self._journal is None:
+            return
+        mark = np.zeros(1, EVENT)
+        mark["kind"], mark["word"], mark["ts_venue"], mark["ts_recv"] = Kind.SESSION, what, now, now
+        self._journal.append_array(mark)
+
+    def _snapshot(self, state: int) -> None:
+        journal = self._journal
+        if journal is None:
+            return
+        if state == JOURNAL:
+            journal.sync()  # says why, if it has stopped
+            journal.roll()
+        if journal.next_sequence > self._snapshot_at and state != END:
+            self.collector.drain()
+            save_snapshot(self._snapshots, self.local, self.local.arena.part(self.local.region_names), journal)
+            self._snapshot_at = journal.next_sequence + self.snapshot_records
+
+    def _end_journal(self, now: int) -> None:
+        if self._journal is None:
+            return
+        self._mark(SessionMark.END, now)
+        self.region.view[0]["journal_address"] = 0
+        self._journal.close()
+        self._journal = None
 
     def _check(self, state: int) -> None:
         if state == STUCK:

@@ -20,15 +20,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanotick.core.journal_kernel import journal_append, journal_room
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import copy_bytes, load_i32, load_i64, record_at, store_i64
 from nanotick.core.records import RECORD_SIZE, Kind, command_at, event_at
+from nanotick.engine.journaling import STEP_RECORDS
 from nanotick.engine.records import MARKS_RESERVE, OUTPUT_RESERVE, engine_at
 from nanotick.engine.runner import (
     BUDGET,
     DRAIN,
     END,
     INFINITE,
+    JOURNAL,
     RUN,
     STUCK,
     Verb,
@@ -146,6 +149,9 @@ def _hear(simulation: int, number: int) -> None:
     exchange = exchange_at(link_at(world_at(run.world_address).links_address, number).exchange_address)
     row = exchange.feed_address + (exchange.feed_first & exchange.feed_mask) * RECORD_SIZE
     run.now = max(run.now, load_i64(run.arrivals_address + 8 * number))
+    event_at(row).ts_recv = run.now
+    if run.journal_address != 0:
+        journal_append(run.journal_address, row)
     market_event(run.engine_address, row, run.now)
     exchange.feed_first += 1
     store_i64(run.arrivals_address + 8 * number, 0)
@@ -158,7 +164,8 @@ def run_market(simulation: int, budget: int) -> int:
     Returns
     -------
     int
-        END, BUDGET, DRAIN, or STUCK: the world cannot go on before a feed is read that is not due yet.
+        END, BUDGET, DRAIN, JOURNAL: the session's journal needs room, or STUCK: the world cannot go on before a feed is
+        read that is not due yet.
     """
     run = simulation_at(simulation)
     root = engine_at(run.engine_address)
@@ -173,6 +180,9 @@ def run_market(simulation: int, budget: int) -> int:
             break
         if done >= budget:
             state = BUDGET
+            break
+        if run.journal_address != 0 and journal_room(run.journal_address) < STEP_RECORDS:
+            state = JOURNAL
             break
         number = _next_feed(simulation)
         t_feed = load_i64(run.arrivals_address + 8 * number) if number >= 0 else INFINITE
@@ -200,7 +210,11 @@ def run_market(simulation: int, budget: int) -> int:
             _arrive(simulation, t_command)
         elif t_report <= t_feed and t_report <= t_timer:
             run.now = max(run.now, t_report)
-            report_event(run.engine_address, report_head(run.venue_address), run.now)
+            report = report_head(run.venue_address)
+            event_at(report).ts_recv = run.now
+            if run.journal_address != 0:
+                journal_append(run.journal_address, report)
+            report_event(run.engine_address, report, run.now)
             report_pop(run.venue_address)
         elif t_feed <= t_timer:
             _hear(simulation, number)
@@ -215,7 +229,7 @@ def run_market(simulation: int, budget: int) -> int:
 
 @kernel("i8(i8,i8,i8)")
 def run_simulation(simulation: int, verb: int, argument: int) -> int:
-    """The simulation loop and what goes with it (`Verb`); END, BUDGET, DRAIN or STUCK of a run, else 0."""
+    """The simulation loop and what goes with it (`Verb`); END, BUDGET, DRAIN, STUCK or JOURNAL, else 0."""
     if verb == _RUN:
         return run_market(simulation, argument)
     around_run(simulation, verb, argument)

@@ -38,6 +38,7 @@ def build_simulation(
     seed: int = 1,
     capacity: Capacity | None = None,
     config: Mapping[str, Any] | None = None,
+    journal: str | Path | None = None,
 ) -> Simulation:
     """The simulation behind `simulate`, not yet run: for whoever wants to look while it runs."""
     description = market if isinstance(market, MarketDescription) else read_description(market)
@@ -63,6 +64,7 @@ def build_simulation(
         rates=rates or {},
         time_zone=time_zone or venue.time_zone,
         config=config or {},
+        journal=None if journal is None else Path(journal),
     )
     run.code_hash = _code_hash(list(run.setups))  # type: ignore[arg-type]
     return run
@@ -93,6 +95,8 @@ def simulate(
         Only these of the market.
     latency : VenueConfig, optional
         Latency of orders, responses and market data; 50 microseconds each by default. Fees are the exchanges' own.
+    journal : path, optional
+        Directory that takes the session's journal: `nanotick replay` repeats it, `nanotick recover` brings it back.
     limits, cash, currency, rates, time_zone, sample_interval, seed, capacity, config
         As in `nanotick.backtest`; the seed is the market's too.
 
