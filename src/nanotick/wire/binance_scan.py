@@ -446,8 +446,8 @@ def scan_lines(state: int, begin: int, end: int) -> int:
     return s.rows
 
 
-@kernel("i8(i8,i8,i8,i8)")
-def scan_frame(state: int, begin: int, size: int, ts_recv: int) -> int:
+@kernel
+def read_frame(state: int, begin: int, size: int, ts_recv: int) -> int:
     """Read one live frame; the rows it gave, or a negative reason of `json_scan` and nothing done.
 
     Parameters
@@ -466,3 +466,9 @@ def scan_frame(state: int, begin: int, size: int, ts_recv: int) -> int:
         s.rows = 0
         return after
     return s.rows
+
+
+@kernel("i8(i8,i8,i8,i8)")
+def scan_frame(state: int, begin: int, size: int, ts_recv: int) -> int:
+    """`read_frame`, for Python."""
+    return read_frame(state, begin, size, ts_recv)

@@ -424,8 +424,8 @@ def _message(s, p: int, ts_recv: int, row: int) -> tuple[int, int]:  # type: ign
     return row + 1, p
 
 
-@kernel("i8(i8,i8,i8,i8)")
-def scan_equities(state: int, begin: int, size: int, ts_recv: int) -> int:
+@kernel
+def read_equities(state: int, begin: int, size: int, ts_recv: int) -> int:
     """Read one frame; the rows it gave, or a negative reason and nothing that counts.
 
     Parameters
@@ -466,3 +466,9 @@ def scan_equities(state: int, begin: int, size: int, ts_recv: int) -> int:
     s.quotes = quotes
     s.unlisted = unlisted
     return after if after < 0 else SHAPE
+
+
+@kernel("i8(i8,i8,i8,i8)")
+def scan_equities(state: int, begin: int, size: int, ts_recv: int) -> int:
+    """`read_equities`, for Python."""
+    return read_equities(state, begin, size, ts_recv)

@@ -16,12 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nanotick.core.fastcall import frame_entry
 from nanotick.core.instruments import InstrumentTable
+from nanotick.core.kernel import kernel
+from nanotick.core.memory import copy_bytes, load_u8, record_at, store_u8
 from nanotick.core.records import BOTH_SIDES, EVENT, RECORD_SIZE, Kind
 from nanotick.wire import alpaca, binance, coinbase, finnhub, kraken, polygon
 from nanotick.wire.binance_chain import DROP, GAP, MARKET, take_diff
-from nanotick.wire.binance_scan import scan_frame
-from nanotick.wire.equity_scan import ALPACA, EQUITIES, POLYGON, scan_equities
+from nanotick.wire.binance_scan import read_frame
+from nanotick.wire.equity_scan import ALPACA, EQUITIES, POLYGON, read_equities
+from nanotick.wire.json_scan import SHAPE
 from nanotick.wire.json_text import WireError
 from nanotick.wire.markets import listed_markets
 from nanotick.wire.messages import Depth, Message, Notice, Quote, Sequence, Trade
@@ -38,6 +42,46 @@ _CODECS: dict[str, Callable[[bytes], list[Message]]] = {
     "finnhub": finnhub.decode_frame,
 }
 _BOTH = int(BOTH_SIDES)
+
+FRAME = np.dtype(
+    [
+        ("scan_address", "<i8"),  # SCAN or EQUITIES
+        ("buffer_address", "<i8"),  # room for `capacity` bytes and the line feed that ends every scan
+        ("capacity", "<i8"),
+        ("ts_recv", "<i8"),  # ns UTC, of the frame to be read
+    ]
+)
+_TS_RECV = 3  # its place in the record
+frame_at = record_at(FRAME, "LiveFrame")
+
+
+@kernel
+def equity_frame(state: int, data: int, size: int) -> int:
+    """Read a frame of Polygon or Alpaca, wherever it lies; the rows it gave, or a negative reason."""
+    frame = frame_at(state)
+    if size > frame.capacity:
+        return SHAPE
+    begin = frame.buffer_address
+    copy_bytes(begin, data, size)
+    store_u8(begin + size, 10)
+    return read_equities(frame.scan_address, begin, size, frame.ts_recv)
+
+
+@kernel
+def binance_frame(state: int, data: int, size: int) -> int:
+    """Read a frame of Binance, wherever it lies; the rows it gave, or a negative reason."""
+    frame = frame_at(state)
+    if size > frame.capacity:
+        return SHAPE
+    begin = frame.buffer_address
+    copy_bytes(begin, data, size)
+    feeds = 0  # the scanner ends at the first line feed, which JSON may hold between its tokens
+    for i in range(size):
+        feeds += 1 if load_u8(begin + i) == 10 else 0
+    if feeds != 0:
+        return SHAPE
+    store_u8(begin + size, 10)
+    return read_frame(frame.scan_address, begin, size, frame.ts_recv)
 
 
 class LiveFrames:
@@ -85,26 +129,25 @@ class LiveFrames:
         self.sequences: list[int] = []
         self.frames = self.scanned = self.refused = 0
         self._decode = _CODECS[protocol]
-        self._whole = protocol != "binance"
         self._told = False
         self._markets = listed_markets(instruments, venue)
-        # the kernels read up to a line feed, which the buffer has room for after the longest frame
-        self._buffer = np.zeros(MAX_FRAME + 1, dtype=np.uint8)
-        self._view = self._buffer.data
-        self._begin = int(self._buffer.ctypes.data)
-        self._scan = None
-        if kernel and protocol == "binance":
-            self._state: npt.NDArray[Any] = self._markets.state
-            self._scan = scan_frame
-        elif kernel and protocol in ("polygon", "alpaca"):
+        self._scan: Callable[[bytes | memoryview], int] | None = None
+        if not kernel or protocol not in ("polygon", "alpaca", "binance"):
+            return
+        handler = binance_frame if protocol == "binance" else equity_frame
+        self._state: npt.NDArray[Any] = self._markets.state
+        if protocol != "binance":
             self._state = np.zeros(1, dtype=EQUITIES)
             self._state["markets_address"] = self._markets.state["markets_address"]
             self._state["table_address"] = self._markets.state["table_address"]
             self._state["dialect"] = POLYGON if protocol == "polygon" else ALPACA
-            self._scan = scan_equities
-        if self._scan is not None:
-            self._state["out_address"], self._state["capacity"] = self.events.ctypes.data, capacity
-            self._address = int(self._state.ctypes.data)
+        self._state["out_address"], self._state["capacity"] = self.events.ctypes.data, capacity
+        self._buffer = np.zeros(MAX_FRAME + 1, dtype=np.uint8)
+        self._frame = np.zeros(1, dtype=FRAME)
+        self._frame["scan_address"], self._frame["buffer_address"] = self._state.ctypes.data, self._buffer.ctypes.data
+        self._frame["capacity"] = MAX_FRAME
+        self._fields = self._frame.view(np.int64).data
+        self._scan = frame_entry(handler, f"{__name__}.{handler.__name__}", int(self._frame.ctypes.data))
 
     def read(self, frame: bytes | memoryview, ts_recv: int) -> int:
         """Records of one frame.
@@ -115,20 +158,14 @@ class LiveFrames:
             The frame is no message of the protocol, too large, or gives more records than there is room for.
         """
         self.frames += 1
-        scan = self._scan
-        size = len(frame)
-        if scan is not None and size <= MAX_FRAME:
-            view = self._view
-            view[:size] = frame
-            view[size] = 10
-            # the Binance scanner ends at the first line feed, which JSON may hold between its tokens
-            if self._whole or b"\n" not in bytes(frame):
-                count: int = scan(self._address, self._begin, size, ts_recv)
-                if count >= 0:
-                    self.scanned += 1
-                    if self._told:
-                        self.notices, self.sequences, self._told = [], [], False
-                    return count
+        if self._scan is not None:
+            self._fields[_TS_RECV] = ts_recv
+            count = self._scan(frame)
+            if count >= 0:
+                self.scanned += 1
+                if self._told:
+                    self.notices, self.sequences, self._told = [], [], False
+                return count
         return self._general(bytes(frame), ts_recv)
 
     def _general(self, frame: bytes, ts_recv: int) -> int:
