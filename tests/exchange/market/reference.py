@@ -64,6 +64,8 @@ class Reference:
     orders: list[Order] = field(default_factory=list)
     reports: list[tuple[int, ...]] = field(default_factory=list)
     volume: int = 0
+    pro_rata: bool = False
+    stopped: int = -1
 
     # --- looking ---
 
@@ -153,7 +155,10 @@ class Reference:
 
     def take(self, taker: Order, limit: int) -> int:
         """Reason that stopped it, -1 for none."""
+        self.stopped = -1
         while taker.leaves > 0:
+            if self.stopped >= 0:
+                return self.stopped
             for maker in self.candidates(taker, limit):
                 if self.friend(taker, maker):
                     stopped = self.prevent(taker, maker)
@@ -161,13 +166,34 @@ class Reference:
                         return stopped
                     break
                 qty = min(taker.leaves, maker.leaves)
+                if self.pro_rata and maker.part == Part.LIT and not self.share(taker, maker):
+                    break
                 if maker.part == Part.HIDDEN and maker.flags & MIN and qty < min(maker.stop, maker.leaves):
                     continue
                 self.trade(taker, maker, qty)
                 break
             else:
                 return -1
-        return -1
+        return self.stopped
+
+    def share(self, taker: Order, first: Order) -> bool:
+        """Share the level of its first order; True when there is nothing to share (all of it is taken by time)."""
+        level = [o for o in self.queue(Part.LIT, first.side) if o.rank == first.rank]
+        total, want = sum(o.leaves for o in level), taker.leaves
+        friends = [o for o in level if self.friend(taker, o)]
+        if want >= total:
+            return True
+        if friends:
+            self.stopped = self.prevent(taker, friends[0])
+            return False
+        for o in level:
+            part = want * o.leaves // total
+            if part:
+                self.trade(taker, o, part)
+        while taker.leaves:
+            o = next(o for o in self.queue(Part.LIT, first.side) if o.rank == first.rank)
+            self.trade(taker, o, min(taker.leaves, o.leaves))
+        return False
 
     def prevent(self, taker: Order, maker: Order) -> int:
         mode = self.mode(taker)

@@ -9,7 +9,7 @@ from nanotick.core.arena import Arena
 from nanotick.core.instruments import Instrument
 from nanotick.core.mode import INTERPRET
 from nanotick.core.records import COMMAND, Kind, OrderType
-from nanotick.exchange.market import ExchangeConfig, Feeds, MarketRules, MatchingExchange, Part, Participant
+from nanotick.exchange.market import Allocation, ExchangeConfig, Feeds, MarketRules, MatchingExchange, Part, Participant
 from tests.exchange.market.reference import Reference
 
 SIZES = {"max_orders": 1 << 14, "max_levels": 1 << 10}
@@ -59,20 +59,20 @@ ORDER_KINDS = {Kind.ADD, Kind.EXECUTE, Kind.REDUCE, Kind.DELETE, Kind.REPLACE}
 class Pair:
     """Engine, reference, and one book a public feed."""
 
-    def __init__(self, settings_of):
+    def __init__(self, settings_of, allocation=Allocation.PRICE_TIME):
         arena = Arena(
             MatchingExchange.reserve(1, **SIZES, feed=ROOM, reports=ROOM, trades=1 << 10)
             + 3 * BookStore.reserve(1, 1 << 14, 1 << 10)
             + (16 << 20)
         )
         config = ExchangeConfig(
-            rules=MarketRules(feeds=Feeds(15)),
+            rules=MarketRules(feeds=Feeds(15), allocation=allocation),
             participants={n: Participant(firm=f, self_trade=m) for n, (f, m) in settings_of.items()},
             max_participants=PARTICIPANTS,
         )
         items = [Instrument("ABC", "SIM", tick_size="0.05")]
         self.engine = MatchingExchange(arena, items, config, book=SIZES, feed=ROOM, reports=ROOM, trades=1 << 10)
-        self.plain = Reference(5, settings_of, PARTICIPANTS)
+        self.plain = Reference(5, settings_of, PARTICIPANTS, pro_rata=allocation == Allocation.PRO_RATA)
         self.by_order = follower("orders", arena)
         self.by_level = follower("levels", arena)
         self.by_quote = follower("quotes", arena)
@@ -148,12 +148,13 @@ modes = st.tuples(st.integers(1, 3), st.integers(0, 4))
 @settings(max_examples=8 if INTERPRET else 25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
+    allocation=st.sampled_from(list(Allocation)),
     variety=st.sampled_from([0.0, 0.3, 1.0]),
     each=st.fixed_dictionaries(dict.fromkeys(range(1, PARTICIPANTS), modes)),
 )
-def test_continuous_trading_is_that_of_the_reference(seed, variety, each):
+def test_continuous_trading_is_that_of_the_reference(seed, allocation, variety, each):
     rng = np.random.default_rng(seed)
-    pair = Pair(each)
+    pair = Pair(each, allocation)
     ts = 0
     for _ in range(STEPS):
         commands = flow(rng, SIZE, variety, 0)

@@ -7,6 +7,8 @@ from nanotick.exchange.market.clock import exchange_clock as exchange_clock
 from nanotick.exchange.market.config import ExchangeConfig as ExchangeConfig
 from nanotick.exchange.market.config import MarketRules as MarketRules
 from nanotick.exchange.market.config import Participant as Participant
+from nanotick.exchange.market.consolidated import ConsolidatedQuotes as ConsolidatedQuotes
+from nanotick.exchange.market.consolidated import consolidated_best as consolidated_best
 from nanotick.exchange.market.engine import exchange_batch as exchange_batch
 from nanotick.exchange.market.engine import exchange_call as exchange_call
 from nanotick.exchange.market.engine import exchange_command as exchange_command
@@ -21,3 +23,5 @@ from nanotick.exchange.market.records import Phase as Phase
 from nanotick.exchange.market.records import SelfTrade as SelfTrade
 from nanotick.exchange.market.records import exchange_at as exchange_at
 from nanotick.exchange.market.records import market_at as market_at
+from nanotick.exchange.market.trades import exchange_bust as exchange_bust
+from nanotick.exchange.market.trades import exchange_correct as exchange_correct

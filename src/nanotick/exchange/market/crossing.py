@@ -12,7 +12,7 @@ from nanotick.book.order_by_order import shrink_order
 from nanotick.book.records import EMPTY_RANK, cell_at, order_at, side_at, store_at
 from nanotick.core.instruments import INSTRUMENT
 from nanotick.core.kernel import called, inlined, kernel
-from nanotick.core.memory import load_i64, store_i64
+from nanotick.core.memory import load_i64, mul_div, store_i64
 from nanotick.core.records import MAKER, CancelReason, CommandFlag, FillReason, Flag, Kind
 from nanotick.exchange.fees import fill_fee
 from nanotick.exchange.market.bands import note_trade
@@ -50,14 +50,21 @@ _INSTRUMENT_BYTES = INSTRUMENT.itemsize
 
 
 @called
+def keep_position(exchange: int, participant: int, instrument: int, by: int) -> None:
+    """Change the position of a participant for which the exchange keeps one."""
+    positions = participant_at(exchange_at(exchange).participants_address, participant).positions_address
+    if positions != 0:
+        store_i64(positions + 8 * instrument, load_i64(positions + 8 * instrument) + by)
+
+
+@called
 def book_fill(exchange: int, participant: int, instrument: int, now: int, side: int, maker: int, price: int,
               qty: int) -> int:  # fmt: skip
     """Fee of a participant's fill; its position, where one is kept."""
     root = exchange_at(exchange)
     owner = participant_at(root.participants_address, participant)
     if owner.positions_address != 0:
-        place = owner.positions_address + 8 * instrument
-        store_i64(place, load_i64(place) + side * qty)
+        keep_position(exchange, participant, instrument, side * qty)
     if owner.fees_address == 0:
         return 0
     table = root.instruments_address + instrument * _INSTRUMENT_BYTES
@@ -228,6 +235,36 @@ def _take_hidden(exchange: int, cell: int, price: int, now: int) -> int:
 
 
 @called
+def _share(exchange: int, cell: int, price: int, now: int) -> None:
+    """Pro rata: a level with more than the taker wants gives each order its part, rounded down, and the rest by time.
+
+    An order of the taker's firm anywhere in the level is dealt with first.
+    """
+    root = exchange_at(exchange)
+    taker = taker_at(root.taker_address)
+    store = store_at(root.book_address)
+    level = cell_at(store.cells_address, cell)
+    slot = level.head
+    while slot != 0:
+        if own_firm(exchange, slot):
+            _prevent(exchange, slot, now)
+            return
+        slot = order_at(store.orders_address, slot).next
+    want, total = taker.leaves, level.qty
+    slot = level.head
+    while slot != 0:  # no part is a whole order, so the queue stays as it is
+        resting = order_at(store.orders_address, slot)
+        following = resting.next
+        part = mul_div(want, resting.qty, total)
+        if part > 0:
+            trade(exchange, slot, part, price, now)
+        slot = following
+    while taker.leaves > 0:
+        slot = level.head
+        trade(exchange, slot, min(taker.leaves, order_at(store.orders_address, slot).qty), price, now)
+
+
+@called
 def take(exchange: int, limit: int, now: int) -> None:
     """Work the order in `taker` against the other side, to prices of rank -`limit` or better, until nothing is left.
 
@@ -265,6 +302,9 @@ def take(exchange: int, limit: int, now: int) -> None:
         slot = cell_at(store.cells_address, cell).head
         if own_firm(exchange, slot):
             _prevent(exchange, slot, now)
+            continue
+        if market.allocation == _PRO_RATA and taker.leaves < cell_at(store.cells_address, cell).qty:
+            _share(exchange, cell, touched_price, now)
             continue
         trade(exchange, slot, min(taker.leaves, order_at(store.orders_address, slot).qty), touched_price, now)
     if touched != 0:

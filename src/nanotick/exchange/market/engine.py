@@ -37,6 +37,7 @@ from nanotick.exchange.market.commands import work_command
 from nanotick.exchange.market.phases import exchange_phase
 from nanotick.exchange.market.records import MARKET_ORDER, exchange_at, market_order_at
 from nanotick.exchange.market.resting import order_key
+from nanotick.exchange.market.trades import exchange_bust, exchange_correct
 
 AHEAD_PLACE = 24
 AHEAD_SLOT = 16
@@ -71,6 +72,8 @@ class Call(IntEnum):
     COMMAND = 0  # a address of a COMMAND
     CLOCK = 1
     PHASE = 2  # a instrument, b Phase
+    BUST = 3  # a number of the trade
+    CORRECT = 4  # a number of the trade, b price
 
 
 @kernel("i8(i8,i8,i8,i8,i8)")
@@ -82,6 +85,10 @@ def exchange_call(exchange: int, call: int, a: int, b: int, now: int) -> int:
         return exchange_clock(exchange, now)
     if call == 2:
         return exchange_phase(exchange, a, b, now)
+    if call == 3:
+        return exchange_bust(exchange, a, now)
+    if call == 4:
+        return exchange_correct(exchange, a, b, now)
     return -1
 
 

@@ -300,6 +300,14 @@ class MatchingExchange:
             raise IndexError(f"exchange {self.name!r}: no instrument {instrument}, there are {len(self.instruments)}")
         return self._call(Call.PHASE, instrument, int(phase), now)
 
+    def bust(self, trade: int, now: int = 0) -> bool:
+        """Undo a trade by its number; False when it is unknown, too old or undone already."""
+        return self._call(Call.BUST, trade, 0, now) >= 0
+
+    def correct(self, trade: int, price: int, now: int = 0) -> int:
+        """Book a trade again at another price; the new trade's number, -1 as for a bust."""
+        return self._call(Call.CORRECT, trade, price, now)
+
     def batch(self, commands: npt.NDArray[Any]) -> int:
         """Work COMMAND records, each at its own `ts`; returns how many (see `exchange_batch`)."""
         if commands.dtype != COMMAND or not commands.flags.c_contiguous:
