@@ -306,6 +306,40 @@ def test_operators_and_parameters_are_part_of_the_journal(session: Any, tmp_path
     assert found.difference is None and found.state_hash == state
 
 
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_killed_session_goes_on_as_if_nothing_had_happened(
+    session: Any, tmp_path: Path, capsys: Any, cut: int
+) -> None:
+    """Cut behind an input, or behind it and before its command."""
+    events, table = inputs_of(session[0])[:3000], session[1].instruments
+    with fresh(table, tmp_path / "whole") as run:
+        commands = live(run, events, 3000)
+        state = run.part.digest().hex()
+    whole = records_of(tmp_path / "whole")
+    made = np.flatnonzero(whole["kind"] >= NEW)
+    end = int(made[0]) + 1 - cut
+    directory = rewritten(whole[:end], tmp_path / "killed")
+    run = Session.resume(directory, segment_bytes=2 << 20)
+    assert run.waiting == cut
+    gateway = Kept(run)
+    run.send(gateway)
+    left = int(np.count_nonzero(whole["kind"][:end] < 32))
+    run.take_array(events[left:].copy())
+    run.stop(run.now + 1)
+    run.send(gateway)
+    run.drain()
+    assert commands.endswith(gateway.commands) and len(gateway.commands) > 0
+    assert len(commands) - len(gateway.commands) == 64 * int(np.count_nonzero(whole["kind"][:end] >= NEW))
+    assert run.part.digest().hex() == state
+    run.close()
+    assert journal_digest(directory) == journal_digest(tmp_path / "whole")
+    assert run_cli(["recover", str(directory), "--snapshot", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"].endswith(f"{len(whole):020d}.nts")
+    assert recover(directory).ended
+    with pytest.raises(SessionError, match="was closed"):
+        Session.resume(directory)
+
+
 def test_a_stalled_disk_holds_up_no_decision(session: Any, tmp_path: Path, monkeypatch: Any) -> None:
     events, table = inputs_of(session[0])[:3000].copy(), session[1].instruments
     gate, stalled = threading.Event(), threading.Event()

@@ -154,6 +154,51 @@ class Session:
         if directory is not None:
             self._keep(open_journal(directory, header, segment_bytes, sync_interval_s))
 
+    @classmethod
+    def resume(
+        cls,
+        directory: Path,
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        sync_interval_s: float | None = DEFAULT_SYNC_INTERVAL_S,
+    ) -> Session:
+        """Go on with a session that was killed, in its journal, from the state it had reached.
+
+        Commands that its last input led to and that no gateway has seen are journaled and wait for `send`. Of those
+        before them it is not known whether they arrived: ask the venue by client order id before anything else.
+
+        Raises
+        ------
+        SessionError
+            The session was closed, or its journal is not what the step makes.
+        JournalError
+            Another process writes the journal.
+        """
+        from nanotick.engine.session_replay import recover
+
+        journal = Journal(directory, segment_bytes, sync_interval_s)
+        try:
+            found = recover(directory)
+            if found.difference is not None:
+                raise SessionError(f"{directory}: {found.difference}; `nanotick replay {directory} --verify` shows it")
+            if found.ended:
+                raise SessionError(f"{directory}: the session was closed; begin another in a directory of its own")
+            self = cls.__new__(cls)
+            self.local, self.part, self.directory = found.built.local, found.built.arena, directory
+            interval = int(found.header["sample_interval_ns"])
+            self._lay(interval)
+            self.row["now"], self.row["next_sample"] = found.now, found.next_sample
+            if interval > 0 and found.next_sample == INFINITE:
+                self.row["next_sample"] = found.now + interval
+            if len(found.unsent):
+                journal.append_array(found.unsent)
+                self._gateway.view[: len(found.unsent)] = found.unsent
+                self.row["gateway_count"] = len(found.unsent)
+            self._keep(journal)
+        except BaseException:
+            journal.close()
+            raise
+        return self
+
     def _keep(self, journal: Journal) -> None:
         self.journal = journal
         self.row["journal_address"] = journal.address

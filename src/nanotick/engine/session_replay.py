@@ -23,6 +23,7 @@ from nanotick.core.journal_reader import JournalReader
 from nanotick.core.journal_segment import JournalCorruptionError, JournalError, segment_paths
 from nanotick.core.records import COMMAND, EVENT, Kind, OrderType, TimeInForce
 from nanotick.core.snapshot import SnapshotStore, read_snapshot
+from nanotick.engine.collect import make_ready
 from nanotick.engine.journaling import SessionMark
 from nanotick.engine.runner import INFINITE
 from nanotick.engine.session import SNAPSHOTS
@@ -84,7 +85,9 @@ class Replay:
     rejected : list of str
         Why newer snapshots were passed over.
     next_sample : int
-        Local time of the next sample.
+        Local time of the next sample; `INFINITE` when nothing replayed tells.
+    now : int
+        Local time of the last input.
     """
 
     built: Built
@@ -100,12 +103,14 @@ class Replay:
     snapshot: Path | None = None
     rejected: list[str] = field(default_factory=list)
     next_sample: int = INFINITE
+    now: int = 0
 
 
 class _Stepper:
     """The replaying kernel's record and what Python does between its calls."""
 
     def __init__(self, built: Built, sample_interval_ns: int) -> None:
+        make_ready(replay_records)
         local, arena = built.local, built.local.arena
         self.local = local
         self.region = arena.region("replay", SESSION, 1, transient=True)
@@ -258,13 +263,20 @@ def restore_at(directory: Path, snapshot: Path, to: int | None = None) -> Replay
     return _go(directory, found, start + 1, to, None, None)
 
 
+def _is_end(record: Any) -> bool:
+    return (int(record["kind"]), int(record["word"])) == (int(Kind.SESSION), int(SessionMark.END))
+
+
 def _go(
     directory: Path, found: Replay, start: int, to: int | None, progress: Progress | None, last: int | None
 ) -> Replay:
     stepper = _Stepper(found.built, found.header["sample_interval_ns"])
-    reader = _reader(directory, start)
     sequence = start - 1
+    # a snapshot may stand behind the last record, so that nothing is left to read
+    reader = _reader(directory, max(1, sequence))
     try:
+        if sequence > 0:
+            found.ended = _is_end(reader.read(1)[-1])
         while to is None or sequence < to:
             records = reader.read(BATCH if to is None else min(BATCH, to - sequence))
             if not len(records):
@@ -275,8 +287,7 @@ def _go(
             if agreed < len(records):
                 found.difference = _difference(sequence + 1, records[agreed : agreed + 1], stepper.made())
                 break
-            final = records[-1]
-            found.ended = (int(final["kind"]), int(final["word"])) == (int(Kind.SESSION), int(SessionMark.END))
+            found.ended = _is_end(records[-1])
             if progress is not None:
                 progress(sequence, max(last or sequence, sequence))
     finally:
@@ -284,6 +295,7 @@ def _go(
     found.sequence = sequence
     found.inputs = int(stepper.record.inputs)
     found.next_sample = int(stepper.record.next_sample)
+    found.now = int(stepper.record.now)
     if found.difference is None:
         found.unsent = stepper.made()
         if found.ended and len(found.unsent):
