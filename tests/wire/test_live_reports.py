@@ -196,6 +196,38 @@ def test_coinbase_user_states_become_reports() -> None:
     assert told == [("ACCEPTED", "1", "0"), ("FILL", "0.4", "100"), ("CANCELLED", "0.6", "0")]
 
 
+def test_a_coinbase_state_told_again_after_the_end_is_no_second_fill() -> None:
+    orders = coinbase_trading.UserOrders(2)
+    frame = (
+        b'{"channel":"user","timestamp":"2026-04-07T14:30:06Z","sequence_num":1,"events":[{"type":"update","orders":[{"order_id":'
+        b'"a","client_order_id":"c","cumulative_quantity":"1","leaves_quantity":"0","avg_price":"100","total_fees":"0.1",'
+        b'"status":"FILLED","product_id":"BTC-USD","order_side":"BUY"}]}]}'
+    )
+    first, second = ([Kind(r.kind) for r in orders.decode_frame(frame) if isinstance(r, Report)] for _ in range(2))
+    assert first == [Kind.ACCEPTED, Kind.FILL] and second == []
+    fills = CumulativeFills()
+    fills.KEPT = 2
+    assert [fills.ended(order) for order in "aabcd"] == ["", "", "", "a", "b"]
+
+
+def test_a_binance_replace_that_only_cancelled_leaves_nothing_working() -> None:
+    old = {"symbol": "BTCUSDT", "origClientOrderId": CLIENT, "orderId": 3, "clientOrderId": "." + CLIENT,
+           "transactTime": 1684804350068, "price": "1", "origQty": "10", "executedQty": "4", "status": "CANCELED",
+           "timeInForce": "GTC", "type": "LIMIT", "side": "SELL"}  # fmt: skip
+    data: dict[str, object] = {"cancelResult": "SUCCESS", "newOrderResult": "FAILURE", "cancelResponse": old,
+            "newOrderResponse": {"code": -2010, "msg": "Order would immediately match and take."}}  # fmt: skip
+    error = {"code": -2021, "msg": "Order cancel-replace partially failed.", "data": data}
+    frame = json.dumps({"id": "r", "status": 409, "error": error, "rateLimits": []}).encode()
+    reply, refused, gone = UserEvents().decode_frame(frame)
+    assert isinstance(reply, Reply) and reply.outcome == Outcome.REFUSED
+    assert isinstance(refused, Report) and (refused.kind, refused.flags) == (Kind.CANCEL_REJECTED, 1)
+    assert isinstance(gone, Report) and (gone.kind, gone.qty, gone.client) == (Kind.CANCELLED, "6", CLIENT)
+    data |= {"cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED",
+             "cancelResponse": {"code": -2011, "msg": "Unknown order sent."}, "newOrderResponse": None}  # fmt: skip
+    (reply,) = binance_reports.decode_reply(400, json.dumps(error | {"code": -2022}).encode(), "r")
+    assert isinstance(reply, Reply) and reply.reason == RejectReason.UNKNOWN_ORDER
+
+
 def test_kraken_updates_that_name_only_the_order_find_it() -> None:
     executions = kraken_trading.Executions()
     tail = '"order_id":"O1","timestamp":"2026-04-07T14:30:06Z"'
@@ -208,8 +240,8 @@ def test_kraken_updates_that_name_only_the_order_find_it() -> None:
     _, cancelled = executions.decode_frame((frame % (3, gone)).encode())
     assert isinstance(accepted, Report) and isinstance(cancelled, Report) and isinstance(quiet, Other)
     assert (cancelled.symbol, cancelled.side, cancelled.client, cancelled.qty) == ("BTC/USD", -1, CLIENT, "1.5")
-    with pytest.raises(WireError, match="never announced"):
-        executions.decode_frame((frame % (4, gone)).encode())
+    _, again = executions.decode_frame((frame % (4, gone)).encode())
+    assert again == Other("update of an order never announced")
 
 
 def test_commands_become_entries_exactly() -> None:

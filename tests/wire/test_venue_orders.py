@@ -10,24 +10,30 @@ from hypothesis import strategies as st
 from nanotick.core.records import BUY, SELL, CancelReason, Kind, OrderType, TimeInForce
 from nanotick.core.secret import Secret
 from nanotick.wire import (
+    alpaca,
     alpaca_server,
     alpaca_trading,
     binance_orders,
     binance_server,
     coinbase_server,
     coinbase_trading,
+    finnhub,
     kraken_server,
     kraken_trading,
+    polygon,
+    polygon_server,
 )
 from nanotick.wire.binance_reports import UserEvents, decode_reply
 from nanotick.wire.client_ids import ClientIds
+from nanotick.wire.json_text import WireError
 from nanotick.wire.messages import (
     Notice,
     Sequence,
 )
 from nanotick.wire.reports import Account, Balance, OrderStatus, Outcome, Position, Reply, Report, Used
-from nanotick.wire.requests import Amend, Cancel, CancelAll, Entry, Login, Ping, Query, Subscribe, Unsupported
+from nanotick.wire.requests import Amend, Cancel, CancelAll, Entry, Login, Ping, Query, Request, Subscribe, Unsupported
 from nanotick.wire.signing import BinanceHmac
+from tests.guarded import mutations
 
 IDS = ClientIds(7)
 MS = 1_000_000
@@ -363,3 +369,49 @@ def test_coinbase_orders_and_replies_come_back() -> None:
     assert isinstance(found, OrderStatus) and found == order
     assert isinstance(fill, Report) and core(fill) == replace(reports("BTC-USD", "t1")[1], client="")
     assert balance == Balance("BTC", "1", "0")
+
+
+# --- arbitrary bytes to the venue's side ----------------------------------------------------------------------------
+
+WISHES = [
+    polygon.encode(Subscribe((("trade", "*"), ("quote", "AAPL")))), alpaca.encode(Login("k", "s")),
+    alpaca_trading.encode(Entry("AAPL", "c", 1, "1", "2")).body,
+    binance_orders.encode(Entry("BTCUSDT", "c", 1, "1", "2"), "9", 1, SIGNER),
+    binance_orders.encode_rest(Entry("BTCUSDT", "c", 1, "1", "2"), 1, SIGNER).body,
+    binance_orders.encode_session(Subscribe((("depth", "BTCUSDT"),)), "4"),
+    kraken_trading.encode(Entry("BTC/USD", "c", 1, "1", "2"), 1, "T"),
+    kraken_trading.encode_batch([Entry("BTC/USD", "c", 1, "1", "2")] * 2, 1, "T"),
+    b"nonce=1616492376594&ordertype=limit&pair=XBTUSD&price=37500&type=buy&volume=1.25",
+    coinbase_trading.encode(Entry("BTC-USD", "c", 1, "1", "2")).body,
+    coinbase_trading.encode_session(Subscribe((("depth", "BTC-USD"),)))[0], finnhub.encode(Subscribe((("trade",
+        "A"),)))[0],
+]  # fmt: skip
+
+
+def face(count: int, seed: int) -> None:
+    for item in mutations(WISHES, count, seed):
+        data = bytes(item)
+        path = "/" + data[:40].decode("latin-1")
+        for decode in (
+            polygon_server.decode_request, alpaca_server.decode_stream_request, binance_server.decode_stream_request,
+            kraken_server.decode_stream_request, coinbase_server.decode_stream_request, finnhub.decode_request,
+            lambda body: alpaca_server.decode_request(Request("POST", "/v2/orders", (), body)),
+            lambda body: binance_server.decode_request(Request("POST", "/api/v3/order", (), body)),
+            lambda body: kraken_server.decode_request(Request("POST", "/0/private/AddOrder", (), body)),
+            lambda body: coinbase_server.decode_request(Request("POST", "/api/v3/brokerage/orders", (), body)),
+            lambda _, path=path: alpaca_server.decode_request(Request("GET", path)),
+            lambda _, path=path: binance_server.decode_request(Request("DELETE", "/api/v3/order?" + path)),
+        ):  # fmt: skip
+            try:
+                decode(data)
+            except WireError as error:
+                assert len(str(error)) < 700
+
+
+def test_what_a_venue_is_asked_may_be_anything() -> None:
+    face(100_000, 51)
+
+
+@pytest.mark.nightly
+def test_what_a_venue_is_asked_may_be_anything_many_times() -> None:
+    face(1_000_000, 52)

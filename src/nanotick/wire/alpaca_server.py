@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -251,14 +251,17 @@ def decode_request(request: Request) -> Entry | Cancel | Amend | CancelAll | Que
     ------
     WireError
     """
-    parts = urlsplit(request.path)
-    path = parts.path.rstrip("/")
+    path, _, query = request.path.partition("?")
+    path = path.rstrip("/")
     if path == "/v2/orders" and request.method == "POST":
         return _entry(fields.mapping(decode(request.body), "order"))
     if path == "/v2/orders" and request.method == "DELETE":
         return CancelAll()
     if path == "/v2/orders:by_client_order_id":
-        values = parse_qs(parts.query).get("client_order_id")
+        try:
+            values = parse_qs(query, max_num_fields=64).get("client_order_id")
+        except ValueError as error:
+            raise WireError(f"query: {error}") from None
         if not values:
             raise WireError("client_order_id: expected in the query")
         return Query("", values[0])

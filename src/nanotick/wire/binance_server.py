@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -305,16 +305,16 @@ def decode_request(request: Request) -> tuple[Entry | Cancel | Amend | CancelAll
     ------
     WireError
     """
-    parts = urlsplit(request.path)
+    path, _, query = request.path.partition("?")
     try:
-        text = parts.query + request.body.decode("ascii")
+        text = query + request.body.decode("ascii")
         params = dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=64))
     except ValueError as error:
         raise WireError(f"parameters: {error}") from None
     signed = text.rpartition("&signature=")[0] or text
-    for method, (verb, path) in METHODS.items():
-        if (verb, path) == (request.method, parts.path):
+    for method, (verb, place) in METHODS.items():
+        if (verb, place) == (request.method, path):
             return _asked(method, params), params, signed
     if request.method == "GET":
-        return parts.path, params, signed
-    raise WireError(f"Binance has no {request.method} {parts.path[:80]}")
+        return path, params, signed
+    raise WireError(f"Binance has no {request.method} {path[:80]}")

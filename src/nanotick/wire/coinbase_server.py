@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -257,7 +257,7 @@ def decode_request(request: Request) -> Entry | list[Cancel] | Amend | Query | s
     ------
     WireError
     """
-    path = urlsplit(request.path).path
+    path = request.path.partition("?")[0]
     if request.method == "GET":
         head, _, order = path.rpartition("/")
         if head == f"{BASE}/orders/historical" and order not in ("batch", "fills"):

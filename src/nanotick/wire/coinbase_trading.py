@@ -302,8 +302,8 @@ class UserOrders:
         return found
 
     def _forget(self, order: str) -> None:
-        self._fills.forget(order)
         self._sizes.pop(order, None)
+        self._told.discard(self._fills.ended(order))
 
 
 def _filled(item: dict[str, Any]) -> tuple[str, str, str]:

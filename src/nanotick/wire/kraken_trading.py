@@ -287,8 +287,6 @@ class Executions:
         order = fields.text(item, "order_id")
         known = self._orders.get(order)
         if known is None:
-            if "symbol" not in item:
-                raise WireError(f"order {order[:40]}: no symbol, and it was never announced")
             known = _Known(fields.text(item, "symbol"), 0, "", "", "0", "")
             self._orders[order] = known
         if "side" in item:
@@ -302,6 +300,8 @@ class Executions:
     def _execution(self, item: dict[str, Any], snapshot: bool) -> Private:
         kind = fields.text(item, "exec_type")
         order = fields.text(item, "order_id")
+        if "symbol" not in item and order not in self._orders:
+            return Other("update of an order never announced")
         known = self._known(item)
         stamp = rfc3339_ns(item.get("timestamp"), "timestamp")
         report = Report(0, known.symbol, stamp, known.client, order, known.side, told=kind)

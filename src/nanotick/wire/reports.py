@@ -267,8 +267,10 @@ class CumulativeFills:
     """
 
     PLACES = 16
+    KEPT = 4096  # ended orders
 
     def __init__(self) -> None:
+        self._ended: dict[str, None] = {}
         self._known: dict[str, tuple[Decimal, Decimal, Decimal]] = {}
 
     def next(
@@ -294,9 +296,21 @@ class CumulativeFills:
         price = ((value - value_before) / (quantity - before)).quantize(Decimal(1).scaleb(-price_decimals))
         return plain(quantity - before), plain(price), plain(paid - paid_before), f"{order}:{plain(quantity)}"
 
-    def forget(self, order: str) -> None:
-        """The order has ended."""
-        self._known.pop(order, None)
+    def ended(self, order: str) -> str:
+        """The order has ended: it is remembered a while, for its last state may be told again.
+
+        Returns
+        -------
+        str
+            An order that ended long before and is forgotten now, empty if none.
+        """
+        self._ended[order] = None
+        if len(self._ended) <= self.KEPT:
+            return ""
+        oldest = next(iter(self._ended))
+        del self._ended[oldest]
+        self._known.pop(oldest, None)
+        return oldest
 
 
 def plain(value: Decimal) -> str:
