@@ -17,6 +17,9 @@ from nanotick.research.tables import need
 _PASSED_ON = ("NANOTICK_CACHE_DIR", "NANOTICK_INTERPRET", "NANOTICK_SHARED_DATA")
 
 
+_TRIES = 3  # of a task whose worker ended: it may have been another task's doing
+
+
 class _Actor:
     """A worker: an opened job."""
 
@@ -91,6 +94,7 @@ class RayCluster:
         waiting = deque(tasks)
         actors: list[Any] = []
         flying: dict[Any, tuple[Any, Task]] = {}
+        tried: dict[int, int] = {}
         try:
             for _ in range(min(self.workers, len(waiting))):
                 actors.append(actor_class.remote(shared))
@@ -109,10 +113,16 @@ class RayCluster:
                 try:
                     outcome = ray.get(done)
                 except ray.exceptions.RayError as error:
+                    # whatever was in the actor's hands failed with it, the task that ended it and those behind
+                    if actor in actors:
+                        actors.remove(actor)
+                        actors.append(actor_class.remote(shared))
+                    tried[task.number] = tried.get(task.number, 0) + 1
+                    actor = actors[-1]
+                    if tried[task.number] < _TRIES:
+                        flying[actor.run.remote(task)] = (actor, task)
+                        continue
                     outcome = Outcome(task, error=f"the worker ended: {type(error).__name__}")
-                    actors.remove(actor) if actor in actors else None
-                    actor = actor_class.remote(shared)
-                    actors.append(actor)
                 if waiting:
                     following = waiting.popleft()
                     flying[actor.run.remote(following)] = (actor, following)
