@@ -48,6 +48,8 @@ def write_flow(
         c.order_type = 0
         c.tif = 0
         c.expire_s = 0
+        if held < 64:
+            what = 0
         if filling:
             what = 0
             filling = held < capacity
@@ -104,7 +106,7 @@ def trailing(x: int) -> int:
 
 def flow(count: int, instruments: int, participants: int, resting: int, seed: int) -> npt.NDArray[Any]:
     """`count` COMMAND records of the mix, of which the first fill the books to about `resting` orders."""
-    live = np.zeros(resting + 1_024, np.int32)
+    live = np.zeros(resting + 65_536, np.int32)  # what rests wanders by a few times the square root of the count
     commands = np.zeros(count, COMMAND)
     write_flow(commands.ctypes.data, count, instruments, participants, live.ctypes.data, resting, seed)
     return commands
