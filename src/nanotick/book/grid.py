@@ -31,7 +31,7 @@ from nanotick.book.records import (
     side_at,
     store_at,
 )
-from nanotick.core.kernel import kernel
+from nanotick.core.kernel import called, kernel
 from nanotick.core.memory import copy_bytes, trailing_zeros
 
 BOOK_BYTES = BOOK.itemsize
@@ -61,7 +61,7 @@ def grid_cell(store: int, owner: int, rank: int) -> int:
     return cell if cell != 0 else -FULL
 
 
-@kernel
+@called
 def refine(store: int, instrument: int, unit: int) -> bool:
     """Rebuild both ladders of a book on a finer unit; False (and nothing done) when the pool could not hold them."""
     root = store_at(store)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanotick.book.records import order_at, store_at
-from nanotick.core.kernel import inlined, kernel
+from nanotick.core.kernel import called, inlined, kernel
 from nanotick.core.memory import clear_bytes, copy_bytes, load_i32, mul_wrap, record_at, shift_right, store_i32
 
 FIBONACCI = -7046029254386353131  # 2^64 / golden ratio, as a signed integer
@@ -29,7 +29,7 @@ PAGE_IDS = 1 << PAGE_BITS
 PAGE_TRIAL = 32  # hashed ids of a range that earn it a page
 PAGE_DENSE = 256  # ids a page must have seen for its successor to be made at once
 PAGE_KEEP = 16  # orders left in a passed page at which they move to the hash table
-PAGE_PASSED = 4  # pages made since: the stream of ids has gone past
+PAGE_PASSED = 4  # pages made since, and its successor too: the stream of ids has gone past
 TRIALS = 64
 DIRECTORY = 1 << 16  # places; wrong only where pages 268 million ids apart are both in use
 NO_PAGE = 1 << 62  # page number of a free page: no id has it
@@ -115,7 +115,7 @@ def _put(table_address: int, ident: int, key: int, value: int) -> None:
     entry.value = value
 
 
-@kernel
+@called
 def _grow(table_address: int) -> None:
     """Double the table: its entries go aside, the doubled area is cleared, they come back."""
     table = table_at(table_address)
@@ -188,7 +188,7 @@ def _hash_order(index: int, ident: int, instrument: int, slot: int) -> bool:
     return True
 
 
-@kernel
+@called
 def _make_page(index: int, number: int) -> int:
     root = index_at(index)
     page = root.page_free
@@ -216,7 +216,7 @@ def _make_page(index: int, number: int) -> int:
     return page
 
 
-@kernel
+@called
 def _page_wanted(index: int, number: int) -> int:
     """Page for a number that has none yet, if it has earned one, else 0."""
     root = index_at(index)
@@ -234,7 +234,7 @@ def _page_wanted(index: int, number: int) -> int:
     return _make_page(index, number)
 
 
-@kernel
+@called
 def _retire_page(store: int, page: int) -> None:
     """Move a passed page's last orders to the hash table and free it."""
     index = store_at(store).index_address
@@ -295,7 +295,7 @@ def sure_entry(store: int, ident: int, entry: int) -> int:
     return _looked_up_entry(store, ident)
 
 
-@kernel
+@called
 def _looked_up_entry(store: int, ident: int) -> int:
     index = store_at(store).index_address
     page = find_page(index, ident >> PAGE_BITS)
@@ -308,7 +308,7 @@ def id_entry(store: int, ident: int) -> int:
     return sure_entry(store, ident, likely_entry(store, ident))
 
 
-@kernel
+@called
 def _find_hashed(store: int, instrument: int, ident: int) -> int:
     table = index_at(store_at(store).index_address).orders_address
     if table_at(table).count == 0:
@@ -332,7 +332,7 @@ def index_find(store: int, instrument: int, ident: int, entry: int) -> int:
     return _find_hashed(store, instrument, ident)
 
 
-@kernel
+@called
 def _insert_hashed(store: int, instrument: int, ident: int, slot: int, entry: int) -> bool:
     index = store_at(store).index_address
     root = index_at(index)
@@ -364,7 +364,7 @@ def index_insert(store: int, instrument: int, ident: int, slot: int, entry: int)
     return True
 
 
-@kernel
+@called
 def _remove_hashed(store: int, instrument: int, ident: int) -> None:
     root = index_at(store_at(store).index_address)
     place = table_find(root.orders_address, ident, instrument)
@@ -387,4 +387,5 @@ def index_remove(store: int, instrument: int, ident: int, slot: int, entry: int)
     record = page_at(root.pages_address, page)
     record.live -= 1
     if record.live <= PAGE_KEEP and root.pages_made - record.born >= PAGE_PASSED:
-        _retire_page(store, page)
+        if find_page(index, record.number + 1) != 0:  # else other streams of ids have, and this one is still here
+            _retire_page(store, page)
