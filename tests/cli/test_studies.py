@@ -62,7 +62,11 @@ def test_ctrl_c_keeps_what_is_done_and_a_kill_does_too(day, tmp_path):
         command = [sys.executable, "-m", "nanotick.cli.app", "sweep", day, "-s", "imbalance", "--workers", "1",
                    "--grid", "threshold=0.5:0.9:2000", "-o", str(tmp_path), *more]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # a shell's background job ignores interrupts, and so would what it starts
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
 
     def wait_for(size):
         log, ends = tmp_path / LOG_NAME, time.monotonic() + 240
