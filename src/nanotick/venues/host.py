@@ -1,0 +1,102 @@
+"""What venue code stands on: time, WebSocket links and HTTP requests, without a socket in sight.
+
+Clients and served venues are callbacks over a `Host`. There are two: `venues.sockets` with real sockets and an event
+loop, and `venues.virtual` with a virtual clock and a virtual network that loses, delays, repeats and cuts as a seed
+says. What is proven over the second is the code that runs over the first.
+
+Rules of the game: callbacks run one at a time and never block; nothing here reads a clock or draws a random number but
+through its host; a view handed to a callback is valid until it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from nanotick.wire.requests import Request, Response
+
+Headers = tuple[tuple[str, str], ...]
+REQUEST_TIMEOUT_NS = 5_000_000_000
+
+
+class Timer(Protocol):
+    """Something that will be called."""
+
+    def cancel(self) -> None:
+        """Not any more; no error if it has been called."""
+        ...
+
+
+class Link(Protocol):
+    """One end of a WebSocket connection."""
+
+    def send(self, data: bytes | bytearray | memoryview, binary: bool = False) -> None:
+        """Send one message; taken or copied before this returns. Nothing happens on a link that is closed."""
+        ...
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it; `closed` of both users follows, later."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the system has not taken yet: the other end reads too slowly."""
+        ...
+
+
+class LinkUser(Protocol):
+    """Who uses a link: a client's conversation, or a server's."""
+
+    def opened(self, link: Link) -> None:
+        """The connection stands."""
+        ...
+
+    def message(self, link: Link, data: bytes | memoryview, now: int) -> None:
+        """A whole text or binary message, and when it was received, ns UTC."""
+        ...
+
+    def closed(self, link: Link | None, reason: str) -> None:
+        """The connection is gone, or (link None) could not be opened. Called once."""
+        ...
+
+
+class Host(Protocol):
+    """Time and network."""
+
+    def now(self) -> int:
+        """Nanoseconds UTC; never goes back."""
+        ...
+
+    def at(self, when: int, call: Callable[[], None]) -> Timer:
+        """Call at a time, ns UTC; at the next opportunity if it has passed."""
+        ...
+
+    def uniform(self) -> float:
+        """A number from 0 to below 1, for jitter."""
+        ...
+
+    def connect(self, url: str, user: LinkUser, headers: Headers = ()) -> None:
+        """Open a WebSocket; `opened` or `closed` of the user follows, later."""
+        ...
+
+    def ask(
+        self, base: str, request: Request, answer: Callable[[Response], None], timeout_ns: int = REQUEST_TIMEOUT_NS
+    ) -> None:
+        """Send an HTTP request to `base` (scheme, host and port) and hand over the answer, later and once.
+
+        No answer in time, or a connection that is lost before the whole answer is here, is `Response(0)`; the reason
+        stands in its body. Nothing is sent a second time.
+        """
+        ...
+
+
+class Site(Protocol):
+    """What a served venue puts on a port."""
+
+    def request(self, request: Request, peer: str, answer: Callable[[Response], None]) -> None:
+        """Answer an HTTP request, at once or later; `peer` names the other machine."""
+        ...
+
+    def upgrade(self, path: str, headers: Headers, peer: str) -> LinkUser | Response:
+        """Who talks to a WebSocket that is being opened (path with query), or why it is refused."""
+        ...
