@@ -7,7 +7,6 @@ what forbids it.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import socket
@@ -326,9 +325,3 @@ def lock_memory() -> Setting:
     if libc.mlockall(_LOCK_CURRENT | _LOCK_FUTURE | _LOCK_ON_FAULT) != 0:
         return Setting("locked memory", REFUSED, os.strerror(ctypes.get_errno()))
     return Setting("locked memory", ON, _status("VmLck") or "all of it")
-
-
-def unlock_memory() -> None:
-    """Undo `lock_memory`."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).munlockall()

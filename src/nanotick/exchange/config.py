@@ -7,13 +7,13 @@ checked here, and a wrong one is refused with the nearest right one.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from nanotick.core.fixed import to_scaled
+from nanotick.core.suggest import nearest
 from nanotick.core.zone import zone_rows
 from nanotick.exchange.fees import MAX_DAYS, MAX_TIERS, FeeModel
 from nanotick.exchange.impact import IMPACT_NAMES, ImpactModel
@@ -46,8 +46,7 @@ def check_name(where: str, found: Any, known: Iterable[str]) -> str:
     names = list(known)
     if found in names:
         return str(found)
-    near = difflib.get_close_matches(str(found), names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = nearest(found, names, 0.4)
     raise ConfigError(f"{where}: unknown name {found!r}, expected one of {', '.join(names)}{hint}")
 
 

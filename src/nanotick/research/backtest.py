@@ -189,7 +189,7 @@ def prepare(
     """A run over opened data, ready to go; see `backtest` for the parameters."""
     table = inputs.instruments
     chosen = strategies if isinstance(strategies, (Strategy, str, StrategySetup, Sequence)) else strategies(table)
-    setups = _setups(chosen, to_scaled(str(cash), 6, "cash"))
+    setups = setups_of(chosen, to_scaled(str(cash), 6, "cash"))
     return Backtest(
         recordings=inputs.recordings,
         instruments=table,
@@ -201,7 +201,7 @@ def prepare(
         capacity=capacity or Capacity(),
         seed=seed,
         config=config or {},
-        code_hash=_code_hash(setups),
+        code_hash=code_hash_of(setups),
         currency=currency,
         rates=rates or {},
         time_zone=time_zone or (venue or VenueConfig()).time_zone,
@@ -286,9 +286,10 @@ def _renumbered(events: npt.NDArray[Any], table: InstrumentTable, union: Instrum
     return kept
 
 
-def _setups(
+def setups_of(
     strategies: Strategy | str | StrategySetup | Sequence[Strategy | str | StrategySetup], cash: int
 ) -> list[StrategySetup]:
+    """Setups of strategies given as names, instances or setups; `cash` where none is said."""
     several = [strategies] if isinstance(strategies, (Strategy, str, StrategySetup)) else list(strategies)
     setups: list[StrategySetup] = []
     for item in several:
@@ -315,7 +316,8 @@ def _nanoseconds(moment: str | datetime | int | None) -> int:
     return int(whole.timestamp()) * 1_000_000_000 + when.microsecond * 1_000
 
 
-def _code_hash(setups: Sequence[StrategySetup]) -> str:
+def code_hash_of(setups: Sequence[StrategySetup]) -> str:
+    """Digest of the source of all strategies."""
     keys = "|".join(type(s.strategy).source_key() for s in setups)
     return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()
 

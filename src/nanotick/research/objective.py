@@ -7,11 +7,12 @@ sqrt, log. They are read as a tree and never executed.
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from nanotick.core.suggest import nearest
 
 ALIASES = {"pnl": "net", "profit": "net", "drawdown": "max_drawdown"}
 
@@ -67,8 +68,7 @@ class Objective:
             raise ObjectiveError(f"objective {text!r}: not an expression: {error.msg}") from None
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Name) and node.id not in known and node.id not in _CALLS:
-                near = difflib.get_close_matches(node.id, known, n=1, cutoff=0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = nearest(node.id, known, 0.5)
                 raise ObjectiveError(
                     f"objective {text!r}: no statistic {node.id!r}{hint} There are: {', '.join(known)}"
                 )

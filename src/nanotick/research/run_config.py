@@ -23,7 +23,6 @@ Every unknown key is refused by name, with the nearest one that exists. What the
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import sys
 import zlib
@@ -34,6 +33,7 @@ from typing import Any
 
 from nanotick.core.fixed import to_scaled
 from nanotick.core.instruments import InstrumentTable
+from nanotick.core.suggest import nearest
 from nanotick.engine.local import StrategySetup
 from nanotick.exchange.config import VenueConfig, venue_config
 from nanotick.risk.limits import RiskLimits
@@ -60,8 +60,7 @@ def check_keys(where: str, values: Any, known: Iterable[str]) -> Mapping[str, An
     names = list(known)
     for key in values:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = nearest(key, names, 0.5)
             raise RunConfigError(f"{where}: unknown key {key!r}{hint} There are: {', '.join(names)}")
     return values
 
@@ -241,8 +240,7 @@ def with_value(config: RunConfig, name: str, value: Any, said: str = "") -> RunC
         choices.append(choice)
     if not hit:
         known = sorted({f for c in config.strategies for f in load_strategy(c.use).fields})
-        near = difflib.get_close_matches(inner, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = nearest(inner, known, 0.5)
         raise RunConfigError(
             f"{said or name}: no strategy has a parameter {name!r}{hint} There are: {', '.join(known)}"
         )
@@ -310,8 +308,7 @@ def load_strategy(use: str) -> type[Strategy]:
     if not colon and len(own) == 1:
         return next(iter(own.values()))
     if cls not in own or not colon:
-        near = difflib.get_close_matches(cls, own, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = nearest(cls, own, 0.4)
         raise RunConfigError(
             f"strategy {use}: {file.name} defines {', '.join(own) or 'no class derived from nanotick.Strategy'}"
             f"{', not ' + repr(cls) if colon else ': name one as path.py:Class'}{hint}"

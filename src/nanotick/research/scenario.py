@@ -6,7 +6,6 @@ does not react to a strategy, or a described market of the embedded exchange, wh
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -14,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from nanotick.core.suggest import nearest
 from nanotick.data.synthetic import DAY_SECONDS, DEFAULT_SYMBOLS, Form, synthetic_day
 from nanotick.research.backtest import Data
 from nanotick.research.run_config import RunConfigError
@@ -137,8 +137,7 @@ def scenario_from(text: str) -> Scenario:
         make: Any = functools.partial(MarketScenario, name)
         return _made(text, make, [f.name for f in fields(MarketScenario) if f.name != "description"], rest)
     if name not in SCENARIOS:
-        near = difflib.get_close_matches(name, [*SCENARIOS, *shipped()], n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = nearest(name, [*SCENARIOS, *shipped()], 0.4)
         raise RunConfigError(
             f"scenario {text}: no scenario {name!r}{hint} There are: {', '.join([*SCENARIOS, *shipped()])}"
         )

@@ -13,7 +13,7 @@ from nanotick.engine.local import Capacity, StrategySetup
 from nanotick.engine.simulate import LATENCY, Progress, Simulation
 from nanotick.exchange.agents.description import MarketDescription, read_description
 from nanotick.exchange.config import VenueConfig
-from nanotick.research.backtest import _code_hash, _setups
+from nanotick.research.backtest import code_hash_of, setups_of
 from nanotick.research.results import BacktestResult
 from nanotick.risk.limits import RiskLimits
 from nanotick.strategy.base import Strategy
@@ -47,7 +47,7 @@ def build_simulation(
         description = description.only(wanted)
     amount = to_scaled(str(cash), 6, "cash")
     chosen = (
-        strategies if callable(strategies) and not isinstance(strategies, Strategy) else _setups(strategies, amount)  # type: ignore[arg-type]
+        strategies if callable(strategies) and not isinstance(strategies, Strategy) else setups_of(strategies, amount)  # type: ignore[arg-type]
     )
     venue = latency or LATENCY
     run = Simulation(
@@ -66,7 +66,7 @@ def build_simulation(
         config=config or {},
         journal=None if journal is None else Path(journal),
     )
-    run.code_hash = _code_hash(list(run.setups))  # type: ignore[arg-type]
+    run.code_hash = code_hash_of(list(run.setups))  # type: ignore[arg-type]
     return run
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from nanotick.core.suggest import nearest
 from nanotick.strategy.base import Strategy
-from nanotick.strategy.check import nearest
 
 # name -> (module, class)
 BUILT_IN: dict[str, tuple[str, str]] = {

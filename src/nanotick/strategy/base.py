@@ -25,8 +25,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanotick.core.suggest import nearest
 from nanotick.features import Each, Indicator, Part
-from nanotick.strategy.check import StrategyError, check_method, explain, nearest
+from nanotick.strategy.check import StrategyError, check_method, explain
 from nanotick.strategy.records import CALLBACK_VIEWS, CALLBACKS, SCRATCH_BAR, Callback
 
 

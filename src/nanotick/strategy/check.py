@@ -8,24 +8,18 @@ text and the compiler's own first sentence.
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from nanotick.core.suggest import nearest
 from nanotick.features import Each, Indicator, Part
 
 
 class StrategyError(Exception):
     """A strategy that cannot be compiled: the message names file, line and cause."""
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean 'x'?` when a known name is near, else nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def source_tree(function: Callable[..., Any]) -> tuple[ast.FunctionDef, str, list[str]] | None:

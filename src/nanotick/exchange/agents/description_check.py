@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from nanotick.core.suggest import nearest
 from nanotick.exchange.agents.records import MAX_DISTANCE, MAX_FACTORS, MAX_LEVELS, MAX_REGIMES, MAX_VENUES, SCALES
 from nanotick.exchange.config import Fees
 
@@ -23,9 +23,7 @@ class DescriptionError(ValueError):
 
 def near(found: str, known: Any) -> str:
     """What exists, and which of it is nearest."""
-    close = difflib.get_close_matches(str(found), [str(k) for k in known], n=1, cutoff=0.4)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} There are: {', '.join(str(k) for k in known)}"
+    return f"{nearest(found, known, 0.4)} There are: {', '.join(str(k) for k in known)}"
 
 
 def _struct_in(kind: Any) -> Any:

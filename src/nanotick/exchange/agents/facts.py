@@ -169,25 +169,6 @@ def aggregate_impact(trades: npt.NDArray[Any], window: int = 20) -> tuple[Floats
     return size[kept] / scale_x, move[kept] / scale_y
 
 
-def metaorder_impact(metaorders: npt.NDArray[Any], daily_volume: Floats, volatility: Floats) -> tuple[float, int]:
-    """Exponent of the impact of large orders: |move| / volatility against size / daily volume, and how many there were.
-
-    Parameters
-    ----------
-    metaorders : numpy.ndarray
-        METAORDER records.
-    daily_volume, volatility : numpy.ndarray
-        By instrument: volume of the period in quantity units, volatility of the period as a fraction.
-    """
-    if len(metaorders) < 100:
-        return math.nan, len(metaorders)
-    which = metaorders["instrument"]
-    size = metaorders["qty"] / daily_volume[which]
-    move = metaorders["side"] * (metaorders["end_mid"] / metaorders["start_mid"] - 1.0) / volatility[which]
-    good = np.isfinite(size) & np.isfinite(move)
-    return power_exponent(size[good], move[good], 10)[0], len(metaorders)
-
-
 # --- the facts ------------------------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,6 @@ _ADD, _REDUCE, _DELETE, _LEVEL = int(Kind.ADD), int(Kind.REDUCE), int(Kind.DELET
 _EXECUTE, _TRADE, _REPLACE, _MODIFY = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.REPLACE), int(Kind.MODIFY)
 _AUCTION, _SNAPSHOT = int(Flag.AUCTION), int(Flag.SNAPSHOT)
 _VENUE, _LOCAL = int(Flag.VENUE), int(Flag.LOCAL)
-_NEVER = 1 << 62
 
 SAMPLE = np.dtype(
     [

@@ -26,8 +26,6 @@ from nanotick.exchange.market.bands import set_reference
 from nanotick.exchange.market.config import ExchangeConfig, MarketRules, Participant
 from nanotick.exchange.market.engine import Call, exchange_batch, exchange_call
 
-_ALL_FEEDS = 15
-
 
 class ExchangeError(RuntimeError):
     """The exchange cannot go on: a ring was not read in time, or its state is inconsistent."""
