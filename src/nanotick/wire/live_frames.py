@@ -106,6 +106,8 @@ class LiveFrames:
     events : ndarray of EVENT
     notices, sequences : list
         Of the last frame: what was said about the session, and the connection's message numbers.
+    told : bool
+        Whether the last frame had any of either.
     frames, scanned, refused : int
         Frames read, those that the kernel read whole, and those that were refused.
     """
@@ -129,7 +131,7 @@ class LiveFrames:
         self.sequences: list[int] = []
         self.frames = self.scanned = self.refused = 0
         self._decode = _CODECS[protocol]
-        self._told = False
+        self.told = False
         self._markets = listed_markets(instruments, venue)
         self._scan: Callable[[bytes | memoryview], int] | None = None
         if not kernel or protocol not in ("polygon", "alpaca", "binance"):
@@ -163,8 +165,8 @@ class LiveFrames:
             count = self._scan(frame)
             if count >= 0:
                 self.scanned += 1
-                if self._told:
-                    self.notices, self.sequences, self._told = [], [], False
+                if self.told:
+                    self.notices, self.sequences, self.told = [], [], False
                 return count
         return self._general(bytes(frame), ts_recv)
 
@@ -175,7 +177,7 @@ class LiveFrames:
             messages = self._decode(frame)
             self.notices = [m for m in messages if isinstance(m, Notice)]
             self.sequences = [m.number for m in messages if isinstance(m, Sequence)]
-            self._told = bool(self.notices or self.sequences)
+            self.told = bool(self.notices or self.sequences)
             if self.protocol == "binance":
                 data = b"".join(self._chained(message, ts_recv) for message in messages)
             else:
