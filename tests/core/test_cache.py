@@ -129,3 +129,43 @@ def test_when_nothing_can_be_written_it_says_so_once_and_compiles(tmp_path) -> N
     result = json.loads(done.stdout)
     assert result["answers"] == [10, 42] and result["directory"] == "None" and not result["warm"]
     assert len(result["warnings"]) == 1 and "set NANOTICK_CACHE_DIR" in result["warnings"][0]
+
+
+CALLBACK_PROGRAM = """
+import json
+from nanotick.core import warmup
+from nanotick.core.cache import KernelCache
+from nanotick.core.kernel import kernel, lasting_callback
+from nanotick.core.memory import call2
+
+@lasting_callback("test.difference")
+def difference(a, b):
+    return a - b
+
+@kernel("i8(i8,i8,i8)")
+def through(function, a, b):
+    return call2(function, a, b)
+
+warmup.KERNEL_MODULES.clear()
+seen = []
+manifest = warmup.warm(lambda name, number, total: seen.append((name, number, total)))
+counts = [KernelCache.compiled, KernelCache.loaded]
+answer = int(through(difference(), 44, 2))
+assert [KernelCache.compiled, KernelCache.loaded] == counts, "nothing is left for the first use"
+print(json.dumps({"answer": answer, "counts": counts, "kernels": manifest.kernels, "seen": seen}))
+"""
+
+
+def test_warm_up_compiles_what_kernels_call_by_address(tmp_path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(CALLBACK_PROGRAM)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "NANOTICK_CACHE_DIR": str(tmp_path)}
+    runs = [
+        json.loads(subprocess.run([sys.executable, str(script)], env=env, capture_output=True, check=True).stdout)
+        for _ in range(2)
+    ]
+    assert [run["answer"] for run in runs] == [42, 42]
+    assert [run["counts"] for run in runs] == [[2, 0], [0, 2]]
+    assert runs[0]["kernels"] == 2 and runs[0]["seen"] == [
+        ["__main__.through", 0, 2], ["test.difference", 1, 2], ["", 2, 2],
+    ]  # fmt: skip

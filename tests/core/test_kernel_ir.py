@@ -5,7 +5,15 @@ import importlib
 import numpy as np
 import pytest
 
-from nanotick.core.kernel import REGISTRY, Entry, compile_entry, kernel, reference_count_calls, runtime_symbols
+from nanotick.core.kernel import (
+    CALLBACKS,
+    REGISTRY,
+    Entry,
+    compile_entry,
+    kernel,
+    reference_count_calls,
+    runtime_symbols,
+)
 from nanotick.core.memory import load_i64
 from nanotick.core.mode import INTERPRET
 from nanotick.core.warmup import KERNEL_MODULES
@@ -24,6 +32,7 @@ def entries() -> list[Entry]:
 
 def test_every_module_named_for_warm_up_declares_an_entry() -> None:
     declared = {entry.dispatcher.py_func.__module__ for entry in entries()}
+    declared |= {address.__module__ for address in CALLBACKS.values()}
     assert declared == set(KERNEL_MODULES)
 
 

@@ -13,6 +13,7 @@ NumPy (zero for integers, inf or nan for floats) instead of raising, because a k
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class Entry:
 
 
 REGISTRY: dict[str, Entry] = {}
+CALLBACKS: dict[str, Callable[[], int]] = {}  # by key: gives the address, compiling what warm-up has not
 _CALLBACKS: list[Any] = []  # compiled callbacks live as long as the process: engines hold their bare addresses
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
@@ -135,6 +137,27 @@ def callback(function: Callable[[int, int], int], key: str) -> int:
     compiled.compile()
     _CALLBACKS.append(compiled)
     return int(compiled.address)
+
+
+def lasting_callback(key: str) -> Callable[[Callable[[int, int], int]], Callable[[], int]]:
+    """Declare a `callback` of nanotick's own: it becomes what gives its address, and warm-up compiles it.
+
+    Parameters
+    ----------
+    key : str
+        As in `callback`.
+    """
+
+    def declare(function: Callable[[int, int], int]) -> Callable[[], int]:
+        @functools.cache
+        @functools.wraps(function, assigned=("__module__", "__qualname__", "__doc__"))
+        def address() -> int:
+            return callback(function, key)
+
+        CALLBACKS[key] = address
+        return address
+
+    return declare
 
 
 def reference_count_calls(ir: str) -> int:

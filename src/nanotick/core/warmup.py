@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nanotick import __version__
-from nanotick.core.kernel import REGISTRY, Entry, compile_entry
+from nanotick.core.kernel import CALLBACKS, REGISTRY, Entry, compile_entry
 from nanotick.core.mode import INTERPRET
 from nanotick.core.source import source_digest
 
-# every module that declares entries; importing them fills the registry
+# every module that declares entries or lasting callbacks; importing them fills the registry
 KERNEL_MODULES: list[str] = [
     "nanotick.book.apply",
     "nanotick.book.calls",
@@ -43,6 +43,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.engine.session_loop",
     "nanotick.engine.simulate_loop",
     "nanotick.engine.step",
+    "nanotick.exchange.agents.doors",
     "nanotick.exchange.agents.hawkes",
     "nanotick.exchange.agents.hawkes_fit",
     "nanotick.exchange.agents.observe",
@@ -129,7 +130,7 @@ def is_warm() -> bool:
 
 
 def warm(progress: Progress | None = None) -> Manifest:
-    """Compile or load every registered kernel.
+    """Compile or load every registered kernel and lasting callback.
 
     Parameters
     ----------
@@ -143,29 +144,37 @@ def warm(progress: Progress | None = None) -> Manifest:
     for module in KERNEL_MODULES:
         importlib.import_module(module)
     if INTERPRET:
-        return Manifest(__version__, "interpreted", "interpreted", len(REGISTRY), 0, 0.0)
+        return Manifest(__version__, "interpreted", "interpreted", len(REGISTRY) + len(CALLBACKS), 0, 0.0)
     from nanotick.core.cache import KernelCache, cache_directory, machine_digest
     from nanotick.core.parallel import WORTH_HELPERS, Helpers, helpers, in_cache
 
     started = time.perf_counter()
     with _lock(cache_directory()):
         entries = list(REGISTRY.values())
+        total = len(entries) + len(CALLBACKS)
         missing = [entry for entry in entries if not in_cache(entry)]
         compiled = 0
         with Helpers(missing) if helpers() and len(missing) >= WORTH_HELPERS else nullcontext():
             for i, entry in enumerate(_free_first(entries)):
                 if progress is not None:
-                    progress(entry.name, i, len(entries))
+                    progress(entry.name, i, total)
                 before = KernelCache.compiled
                 compile_entry(entry)
                 compiled += entry in missing or KernelCache.compiled > before
+        # what they reach the entries have compiled: there is little left to do for them
+        for i, (key, address) in enumerate(CALLBACKS.items(), len(entries)):
+            if progress is not None:
+                progress(key, i, total)
+            before = KernelCache.compiled
+            address()
+            compiled += KernelCache.compiled > before
         if progress is not None:
-            progress("", len(entries), len(entries))
+            progress("", total, total)
         manifest = Manifest(
             __version__,
             source_digest(),
             machine_digest(),
-            len(entries),
+            total,
             compiled,
             round(time.perf_counter() - started, 3),
         )

@@ -6,31 +6,19 @@ world compiles in seconds, a call costs about two nanoseconds, and another kind 
 
 from __future__ import annotations
 
-from functools import cache
-
-from nanotick.core.kernel import callback
+from nanotick.core.kernel import lasting_callback
 from nanotick.core.records import command_at
 from nanotick.exchange.market import exchange_clock, exchange_command
 
 
-def _work_command(exchange: int, command_address: int) -> int:
+@lasting_callback("exchange.agents.doors.command")
+def command_door(exchange: int, command_address: int) -> int:
     """Work a command at its own time."""
     return exchange_command(exchange, command_address, command_at(command_address).ts)
 
 
-def _let_time_pass(exchange: int, now: int) -> int:
+@lasting_callback("exchange.agents.doors.clock")
+def clock_door(exchange: int, now: int) -> int:
     """Do what is due at a time, ns UTC."""
     exchange_clock(exchange, now)
     return 0
-
-
-@cache
-def command_door() -> int:
-    """Address of the code that works a command."""
-    return callback(_work_command, "exchange.agents.doors.command")
-
-
-@cache
-def clock_door() -> int:
-    """Address of the code that lets an exchange do what is due."""
-    return callback(_let_time_pass, "exchange.agents.doors.clock")
