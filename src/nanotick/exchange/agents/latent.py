@@ -8,7 +8,8 @@ from typing import Any
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
 from nanotick.exchange.agents import records
-from nanotick.exchange.agents.description import DescriptionError, MarketDescription
+from nanotick.exchange.agents.description import MarketDescription
+from nanotick.exchange.agents.description_check import DescriptionError
 
 
 def _parents(row: Any) -> list[int]:
