@@ -1,0 +1,252 @@
+"""The part of a trader that knows its orders and hands reports to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from nanotick.core.instruments import InstrumentTable
+from nanotick.core.log import Logger
+from nanotick.core.records import EVENT, RECORD_SIZE, Kind
+from nanotick.orders.records import FILLED, SLOT_MASK
+from nanotick.venues.host import Host, Timer
+from nanotick.venues.working import Counts, Limiter, NoLimit, Sent, TraderConfig, TraderState, Working
+from nanotick.wire.client_ids import ClientIds
+from nanotick.wire.json_text import WireError
+from nanotick.wire.reports import OrderStatus, Report, ReportRows
+
+SECOND = 1_000_000_000
+_NEW, _FILL, _ACCEPTED, _REPLACED = int(Kind.NEW), int(Kind.FILL), int(Kind.ACCEPTED), int(Kind.REPLACED)
+_ENDED = frozenset(map(int, (Kind.CANCELLED, Kind.EXPIRED, Kind.REJECTED)))
+KEPT_NS = 120 * SECOND  # an order that has ended is remembered so long: reports may be late
+_EVENTS = 1024
+
+
+class TraderBase:
+    """Orders of one account, and their reports on the way to the engine.
+
+    Parameters
+    ----------
+    host : Host
+    instruments : InstrumentTable
+    venue : str
+        Name of the venue in the table.
+    session : int
+        Number of the session, for client order ids.
+    orders : callable
+        Gives the engine's ORDER record of a client order id, None if it has none.
+    deliver : callable
+        `deliver(address, count)`: takes consecutive EVENT records.
+    config : TraderConfig
+    limiter : Limiter, optional
+    log : Logger, optional
+    position : callable
+        Gives the engine's position in an instrument, over all strategies.
+
+    Attributes
+    ----------
+    on_foreign, on_holding : callable
+        `on_foreign(status, instrument)` gives the id under which the engine has taken an order that is not of this
+        session, 0 if it has not; `on_holding(instrument, quantity, average price)` takes a position in.
+    on_state : callable
+        Called with the trader whenever its state changes.
+    on_latency : callable
+        `on_latency(stage, ns)` with "ack" or "fill" and the time since the request was sent.
+    """
+
+    name = ""
+    renames = False  # a replaced order gets a fresh client id
+    needs_order = False  # cancels and replaces go by the venue's id
+
+    def __init__(
+        self,
+        host: Host,
+        instruments: InstrumentTable,
+        venue: str,
+        session: int,
+        orders: Callable[[int], Any],
+        deliver: Callable[[int, int], None],
+        config: TraderConfig | None = None,
+        limiter: Limiter | None = None,
+        log: Logger | None = None,
+        position: Callable[[int], int] = lambda number: 0,
+    ) -> None:
+        self.host, self.instruments, self.venue = host, instruments, venue
+        self.number = instruments.venues.index(venue)
+        self.ids = ClientIds(session)
+        self.rows = ReportRows(instruments, venue, self.ids)
+        self.config = config or TraderConfig()
+        self.limiter: Limiter = limiter or NoLimit()
+        self.counts = Counts()
+        self.state = TraderState.DOWN
+        self.reason = ""  # why it is not READY
+        self.breaks: list[str] = []
+        self.on_state: Callable[[Any], None] = lambda trader: None
+        self.on_latency: Callable[[str, int], None] = lambda stage, ns: None
+        self.on_foreign: Callable[[OrderStatus, int], int] = lambda status, instrument: 0
+        self.on_holding: Callable[[int, int, str], None] = lambda instrument, qty, price: None
+        self._position = position
+        self._since = host.now()  # of the last comparison that was whole
+        self._opened = False
+        self._timer: Timer | None = None
+        self._log = log
+        self._engine_order = orders
+        self._deliver = deliver
+        self._items = list(instruments)
+        self._working: dict[int, Working] = {}
+        self._by_order: dict[str, Working] = {}
+        self._sent: dict[str, Sent] = {}
+        self._requests = 0
+        self._events = np.zeros(_EVENTS, EVENT)
+        self._out = self._events.view(np.uint8).data
+        self._address = int(self._events.ctypes.data)
+        self._sweeper: Timer | None = None
+
+    def inquire(self, working: Working, kind: int, sent: Sent | None = None) -> None:
+        """Find out how an order stands."""
+        raise NotImplementedError
+
+    def named(self, working: Working, order: str) -> None:
+        """The venue's id of an order is known."""
+        raise NotImplementedError
+
+    # --- reports in ---------------------------------------------------------------------------------------------------
+
+    def emit(self, reports: Iterable[Report], now: int) -> None:
+        """Hand reports to the engine."""
+        count = 0
+        for report in reports:
+            working = self._of(report)
+            if working is not None:
+                self._note(report, working, now)
+            try:
+                row = self.rows.row(report, now)
+            except WireError as error:
+                self.counts.malformed += 1
+                self.note("error", "a report that cannot be read", reason=str(error), order=report.client)
+                if working is not None:
+                    self.inquire(working, _NEW)
+                continue
+            if row is None:
+                continue
+            self._out[count * RECORD_SIZE : (count + 1) * RECORD_SIZE] = row
+            count += 1
+            if count == _EVENTS:
+                self._flush(count)
+                count = 0
+        if count:
+            self._flush(count)
+
+    def _flush(self, count: int) -> None:
+        self.counts.reports += count
+        self._deliver(self._address, count)
+
+    def _of(self, report: Report) -> Working | None:
+        """The order a report is about; foreign ids of adopted orders become ours."""
+        number = self.ids.decode(report.client)
+        if number is not None:
+            return self._working.get(number)
+        working = self._by_order.get(report.order) if report.order else None
+        if working is not None:
+            report.client = self.ids.text(working.id)
+        return working
+
+    def _note(self, report: Report, working: Working, now: int) -> None:
+        kind = report.kind
+        if kind == _ACCEPTED and report.order:
+            self.named(working, report.order)
+        elif kind == _REPLACED:
+            if self.renames and report.client:
+                working.client = report.client
+            self.named(working, report.order)
+        elif kind == _FILL and working.ts_sent:
+            self.on_latency("fill", now - working.ts_sent)
+        if kind in _ENDED:
+            working.ended = now
+
+    # --- housekeeping -------------------------------------------------------------------------------------------------
+
+    def adopt(self, number: int, status: OrderStatus, instrument: int) -> Working:
+        """Remember an order under an id that the engine has given it."""
+        working = Working(number, instrument, status.symbol, status.side, status.client, status.order, adopted=True)
+        working.ts_sent = self.host.now()
+        self._working[number] = working
+        self._by_order[status.order] = working
+        return working
+
+    def resume(self, rows: Iterable[Any]) -> None:
+        """Remember the open orders of a session that goes on after a crash, and that nothing is known of them.
+
+        Parameters
+        ----------
+        rows : iterable of ORDER records
+        """
+        for row in rows:
+            number, instrument = int(row["id"]), int(row["instrument"])
+            item = self._items[instrument]
+            if item.venue == self.venue:
+                working = Working(number, instrument, item.symbol, int(row["side"]), self.ids.text(number))
+                working.ts_sent = int(row["ts_sent"])
+                self._working[number] = working
+
+    def open_here(self) -> list[Working]:
+        """Orders that have not ended, as far as the engine knows."""
+        found = []
+        for working in self._working.values():
+            row = self._engine_order(working.id)
+            if row is not None and 2 <= int(row["state"]) < FILLED:
+                found.append(working)
+        return found
+
+    def engine_order(self, working: Working) -> Any:
+        """The engine's ORDER record, None if it has forgotten the order."""
+        return self._engine_order(working.id)
+
+    def note(self, level: str, message: str, **fields: Any) -> None:
+        """A line of the log."""
+        if self._log is not None:
+            getattr(self._log, level)(message, venue=self.venue, **fields)
+
+    def sweep(self) -> None:
+        """Forget orders that ended long ago."""
+        now = self.host.now()
+        for number, working in list(self._working.items()):
+            row = self._engine_order(number)
+            if not working.ended and (row is None or int(row["state"]) >= FILLED):
+                working.ended = now
+            if working.ended and now - working.ended > KEPT_NS and working.inquiry is None:
+                del self._working[number]
+                self._by_order.pop(working.order, None)
+        self._sweeper = self.host.at(now + KEPT_NS // 4, self.sweep)
+
+    def _state(self, state: TraderState, reason: str = "") -> None:
+        if (state, reason) != (self.state, self.reason):
+            self.state, self.reason = state, reason
+            self.on_state(self)
+
+    @property
+    def unknown(self) -> int:
+        """Orders whose outcome is being asked for."""
+        return sum(working.inquiry is not None for working in self._working.values())
+
+    def status(self) -> dict[str, Any]:
+        """For people and programs."""
+        return {
+            "venue": self.venue, "protocol": self.name, "state": self.state.name.lower(), "reason": self.reason,
+            "orders": sum(not w.ended for w in self._working.values()), "unknown": self.unknown,
+            "unanswered": len(self._sent), "breaks": list(self.breaks),
+            **{name: value for name, value in vars(self.counts).items() if isinstance(value, int)},
+        }  # fmt: skip
+
+
+def engine_orders(table: Any) -> Callable[[int], Any]:
+    """The `orders` argument of a trader, from an `OrderTable`."""
+    rows = table.orders.view
+
+    def order(number: int) -> Any:
+        row = rows[number & SLOT_MASK]
+        return row if int(row["id"]) == number else None
+
+    return order

@@ -1,0 +1,126 @@
+"""What the edge remembers of an account at a venue: its orders, its unanswered requests, settings and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+from nanotick.venues.host import Timer
+from nanotick.wire.reports import Private
+from nanotick.wire.requests import Amend
+
+if TYPE_CHECKING:
+    from nanotick.venues.inquiry import Inquiry
+
+
+class TraderState(IntEnum):
+    """How far the account is from trading."""
+
+    DOWN = 0  # not started, or no connection
+    CONNECTING = 1
+    RECONCILING = 2  # connected; what the venue has is being compared with what we have
+    READY = 3
+    BROKEN = 4  # what the venue has contradicts what we have: an operator must look
+
+
+class Limiter(Protocol):
+    """Rate limits of an account."""
+
+    def take(self, now: int, cancel: bool = False, weight: int = 1) -> int:
+        """Use the limit if it allows; gives `now` or earlier if it did, else the time when to try again, ns UTC."""
+        ...
+
+    def blocked(self, until: int) -> None:
+        """The venue has said to wait."""
+        ...
+
+
+class NoLimit:
+    """A limiter that allows everything but what the venue itself has forbidden."""
+
+    def __init__(self) -> None:
+        self.until = 0
+
+    def take(self, now: int, cancel: bool = False, weight: int = 1) -> int:
+        """As `Limiter.take`."""
+        return max(now, self.until)
+
+    def blocked(self, until: int) -> None:
+        """As `Limiter.blocked`."""
+        self.until = max(self.until, until)
+
+
+@dataclass(slots=True)
+class Working:
+    """An order of ours as the edge knows it."""
+
+    id: int
+    instrument: int
+    symbol: str
+    side: int
+    client: str  # under which the venue knows it now
+    order: str = ""  # the venue's own id
+    revision: int = 0
+    cancel_wanted: bool = False  # a cancel waits for the venue's id
+    ts_sent: int = 0
+    ended: int = 0  # ns UTC, 0 while it works
+    inquiry: Inquiry | None = None
+    adopted: bool = False
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request about an order that has not been answered."""
+
+    request: str
+    kind: int
+    working: Working | None
+    symbol: str
+    ts_sent: int
+    client: str = ""  # of a replace that renames: the new name
+    amend: Amend | None = None
+    timer: Timer | None = None
+    done: Callable[[list[Private] | None], None] | None = None  # who wants the answer, if it is not the order itself
+
+
+@dataclass
+class TraderConfig:
+    """Settings that all venues share; times in seconds.
+
+    Attributes
+    ----------
+    order_timeout : float
+        Without an answer after this, the outcome is unknown.
+    reconcile_interval : float
+        Between comparisons with what the venue has; 0 for only at the start and after a reconnection.
+    foreign_orders : str
+        `adopt`, `cancel` or `refuse`: what to do with open orders that are not of this session.
+    holdings : str
+        `adopt` or `refuse`: what to do with positions that this session does not know at its start.
+    """
+
+    order_timeout: float = 5.0
+    reconcile_interval: float = 60.0
+    foreign_orders: str = "adopt"
+    holdings: str = "adopt"
+
+
+@dataclass
+class Counts:
+    """What an account has done."""
+
+    sent: int = 0
+    answered: int = 0
+    refused: int = 0
+    unknown: int = 0
+    limited: int = 0
+    reports: int = 0
+    malformed: int = 0
+    reconciled: int = 0
+    settled: dict[str, int] = field(default_factory=dict)  # how unknown outcomes ended
+
+
+class NotSent(Exception):
+    """A request could not be sent: certainly not done."""
