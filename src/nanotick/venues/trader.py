@@ -60,6 +60,10 @@ class Trader(TraderBase):
         """Write and send one request; its answer comes to `_answered`. Raises Unsupported or NotSent before sending."""
         raise NotImplementedError
 
+    def _transmit_written(self, address: int, sent: Sent) -> bool:
+        """Write a NEW command by a kernel and send it; False if it is to go the general way. Raises nothing."""
+        return False
+
     def query(self, working: Working, client: str, done: Callable[[list[Private] | None], None]) -> None:
         """Ask how an order stands; `done(None)` when there was no good answer."""
         raise NotImplementedError
@@ -80,9 +84,9 @@ class Trader(TraderBase):
 
     def send(self, address: int) -> None:
         """Take one COMMAND record, of an instrument of this venue."""
-        self.take(Command.of(_bytes_at(address)))
+        self.take(Command.of(_bytes_at(address)), address)
 
-    def take(self, command: Command) -> None:
+    def take(self, command: Command, address: int = 0) -> None:
         """As `send`, from its fields."""
         kind = command.kind
         if kind == _CANCEL_ALL:
@@ -102,7 +106,7 @@ class Trader(TraderBase):
         elif kind == _CANCEL and self.needs_order and not working.order:
             working.cancel_wanted = True  # goes out with the venue's id
             return
-        self._limited(command, working)
+        self._limited(command, working, address)
 
     def _unready(self, command: Command, symbol: str) -> None:
         """A new order while the account is not connected and compared: not sent."""
@@ -112,12 +116,12 @@ class Trader(TraderBase):
         report.detail = f"{self.venue} is {self.state.name.lower()}: {self.reason}"
         self.emit([report], now)
 
-    def _limited(self, command: Command, working: Working) -> None:
+    def _limited(self, command: Command, working: Working, address: int = 0) -> None:
         now = self.host.now()
         cancel = command.kind == _CANCEL or bool(command.flags & _CLOSE_ALL)
         when = self.limiter.take(now, cancel)
         if when <= now:
-            self._ask(command, working, now)
+            self._ask(command, working, now, address)
         elif cancel:  # late is better than never
             self.counts.limited += 1
             self.host.at(when, lambda: self._limited(command, working))
@@ -125,21 +129,27 @@ class Trader(TraderBase):
             self.counts.limited += 1
             self._refuse(command, working, RejectReason.LIMIT_REACHED, "our own rate limit")
 
-    def _ask(self, command: Command, working: Working, now: int) -> None:
+    def _ask(self, command: Command, working: Working, now: int, address: int) -> None:
+        if command.kind == _NEW:
+            working.ts_sent = now
+            sent = Sent(working.client, _NEW, working, working.symbol, now, working.client)
+            self._sent[sent.request] = sent
+            if address and self._transmit_written(address, sent):
+                self.counts.sent += 1
+                return
+            del self._sent[sent.request]
         renamed = ""
         if command.kind == _REPLACE and self.renames:
             working.revision += 1
             renamed = self.ids.text(command.id, working.revision)
         item = self._items[working.instrument]
+        sent = Sent(self._request(), command.kind, working, working.symbol, now, renamed or working.client)
         try:
             asked = asked_of(command, item, working.client, working.order, renamed)
-            sent = Sent(self._request(), command.kind, working, working.symbol, now, renamed or working.client)
             if isinstance(asked, Amend):
                 row = self._engine_order(command.id)
                 asked.filled = "0" if row is None else number_text(int(row["filled_qty"]), item.qty_decimals)
                 sent.amend = asked
-            if command.kind == _NEW:
-                working.ts_sent = now
             self._sent[sent.request] = sent
             self._transmit(asked, sent)
             self.counts.sent += 1

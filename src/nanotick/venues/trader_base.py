@@ -221,6 +221,12 @@ class TraderBase:
                 self._by_order.pop(working.order, None)
         self._sweeper = self.host.at(now + KEPT_NS // 4, self.sweep)
 
+    def end_timers(self) -> None:
+        """Nothing more by itself."""
+        for timer in (self._sweeper, self._timer):
+            if timer is not None:
+                timer.cancel()
+
     def _state(self, state: TraderState, reason: str = "") -> None:
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason = state, reason

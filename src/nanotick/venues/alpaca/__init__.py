@@ -1,0 +1,1 @@
+"""Alpaca: US stocks over REST, `trade_updates` and the market data stream."""

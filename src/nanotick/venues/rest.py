@@ -1,0 +1,73 @@
+"""Traders whose requests go over HTTP, or some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nanotick.venues.host import REQUEST_TIMEOUT_NS
+from nanotick.venues.trader import Trader
+from nanotick.venues.working import Sent
+from nanotick.wire import fields
+from nanotick.wire.json_text import WireError, decode
+from nanotick.wire.reports import Private, Reply
+from nanotick.wire.requests import Request, Response
+
+_READ_TIMEOUT_NS = 2 * REQUEST_TIMEOUT_NS
+
+
+class RestTrader(Trader):
+    """Base of traders that have a REST address.
+
+    Parameters
+    ----------
+    rest : str
+        Scheme, host and port.
+    """
+
+    def __init__(self, *args: Any, rest: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.rest = rest
+        self._timeout = int(self.config.order_timeout * 1e9)
+
+    def read(self, response: Response, request: str) -> list[Private]:
+        """What an answer says. Raises WireError."""
+        raise NotImplementedError
+
+    def post(self, request: Request, sent: Sent) -> None:
+        """Send a request that changes something: once, and its answer settles `sent`."""
+        self.host.ask(self.rest, request, lambda response: self._posted(response, sent), self._timeout)
+
+    def _posted(self, response: Response, sent: Sent) -> None:
+        try:
+            self.answer(sent, self.read(response, sent.request))
+        except WireError as error:
+            self.note("error", "an answer that cannot be read", reason=str(error), order=sent.client)
+            self.answer(sent, None)
+
+    def get(self, request: Request, done: Callable[[Response], None]) -> None:
+        """Send a request that only reads."""
+        now = self.host.now()
+        when = self.limiter.take(now)
+        if when <= now:
+            self.host.ask(self.rest, request, done, _READ_TIMEOUT_NS)
+        else:
+            self.host.at(when, lambda: self.get(request, done))
+
+    def told_by(self, response: Response) -> list[Private] | None:
+        """What an answer to a request that only reads says; None if it cannot be read or says nothing for now."""
+        try:
+            told = self.read(response, "")
+        except WireError as error:
+            self.note("error", "an answer that cannot be read", reason=str(error))
+            return None
+        reply = told[0] if told and isinstance(told[0], Reply) else None
+        if reply is not None and reply.retry_ns:
+            self.limiter.blocked(reply.retry_ns if reply.retry_absolute else self.host.now() + reply.retry_ns)
+        return told
+
+    def items(self, response: Response) -> list[Any]:
+        """The list in a good answer. Raises WireError."""
+        if response.status != 200:
+            raise WireError(f"HTTP status {response.status}")
+        return list(fields.sequence(decode(response.body), "answer"))
