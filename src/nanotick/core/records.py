@@ -101,6 +101,10 @@ class Kind(IntEnum):
     EXPIRED = 39  # qty taken off
     UNKNOWN = 40  # the outcome is not known: counts as exposure until settled
     FILL_BUST = 41  # seq of the fill undone, price, qty, word fee as it was
+    # what the account holds that is not this session's
+    ADOPTED = 42  # an order at the venue: id a number made of its venue order id, word that id as reports carry it,
+    # price, qty left, side, seq the strategy that is to own it; flags as `adopted_flags` makes them
+    HOLDING = 43  # id the strategy that is to own it, price average, qty signed; flags HoldingFlag
     # what the run adds
     TIMER = 64  # id timer, word strategy
     CONTROL = 65  # word ControlAction, side 0, id argument
@@ -175,6 +179,12 @@ class ReportFlag(IntFlag):
     STATUS = 2  # ACCEPTED: the venue was asked and says that the order works
 
 
+class HoldingFlag(IntFlag):
+    """Flags of a HOLDING."""
+
+    MARGINED = 1  # not paid for in full (futures, perpetuals): the account's money is worth its profit alone
+
+
 class FillReason(IntEnum):
     """Why a simulated fill happened. Every fill carries one; live fills carry VENUE."""
 
@@ -230,6 +240,14 @@ class RejectReason(IntEnum):
     LIMIT_REACHED = 16  # of the participant: open orders, quantity of an order, value of an order
     BLOCKED = 17  # the participant may not enter orders
     BOOK_FULL = 18
+
+
+def adopted_flags(order_type: OrderType, tif: TimeInForce) -> int:
+    """Flags of an ADOPTED report: the type in the lowest three bits, the time in force in the next three.
+
+    The price of a STOP is its stop price, that of a STOP_LIMIT its limit.
+    """
+    return int(order_type) | int(tif) << 3
 
 
 class TradingStatus(IntEnum):

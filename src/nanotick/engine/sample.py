@@ -16,7 +16,7 @@ from nanotick.core.records import Kind, event_at
 from nanotick.engine.output import ACCOUNT, MARK_SAMPLE
 from nanotick.engine.put import put_out
 from nanotick.engine.records import HORIZONS, MARKOUT_RING, engine_at, markout_at
-from nanotick.portfolio.accounts import account_of, account_refresh, position_of
+from nanotick.portfolio.accounts import account_of, account_refresh, position_cash, position_of
 from nanotick.strategy.records import context_at
 
 mark_at = record_at(MARK_SAMPLE, "MarkSample")
@@ -53,7 +53,7 @@ def _position_sample(engine: int, ts: int, strategy: int, instrument: int) -> No
     record.kind = _SAMPLE
     record.instrument = instrument
     record.id = strategy
-    record.price = position.flow - position.fees + position.funding
+    record.price = position_cash(position)
     record.qty = position.fees
     record.word = position.qty
 
@@ -85,7 +85,8 @@ def take_sample(engine: int, ts: int) -> None:
     for instrument in range(context.instrument_count):
         touched = everything
         for strategy in range(context.strategy_count):
-            if position_of(portfolio, strategy, instrument).trades > 0:
+            position = position_of(portfolio, strategy, instrument)
+            if position.trades > 0 or position.opening_qty != 0:
                 _position_sample(engine, ts, strategy, instrument)
                 touched = True
         if touched and root.marks_count < root.marks_limit:

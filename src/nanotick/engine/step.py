@@ -23,12 +23,13 @@ from nanotick.book.records import EMPTY_ASK, EMPTY_BID, BookChange
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2, copy_bytes, trailing_zeros
-from nanotick.core.records import RECORD_SIZE, Flag, Kind, command_at, event_at
+from nanotick.core.records import RECORD_SIZE, Flag, HoldingFlag, Kind, command_at, event_at
 from nanotick.core.tape import tape_at
-from nanotick.engine.control import control_event, work_closing, work_instrument
+from nanotick.engine.control import ask, control_event, work_closing, work_instrument
 from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
 from nanotick.engine.sample import schedule_markouts
+from nanotick.orders.adoption import order_adopt, order_adopted
 from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.records import OrderChange, OrderRequest
 from nanotick.orders.reports import order_report
@@ -39,11 +40,12 @@ from nanotick.orders.table import (
     order_release,
     order_replace_sent,
 )
-from nanotick.portfolio.accounts import portfolio_mark
-from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill
+from nanotick.portfolio.accounts import holding_of, portfolio_mark
+from nanotick.portfolio.ledger import portfolio_bust, portfolio_fill, portfolio_open
 from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace
 from nanotick.risk.exposure import risk_refresh
-from nanotick.risk.records import guard_at
+from nanotick.risk.guards import rebase
+from nanotick.risk.records import Closing, guard_at, risk_at
 from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at
 
 _EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
@@ -55,6 +57,9 @@ _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDE
 _LAST, _PRINTABLE = int(Flag.LAST), int(Flag.PRINTABLE)
 _CHANGE_FILL, _CHANGE_BUST = int(OrderChange.FILL), int(OrderChange.BUST)
 _CHANGE_UNKNOWN = int(OrderChange.UNKNOWN_ORDER)
+_CHANGE_DUPLICATE, _CHANGE_BREAK = int(OrderChange.DUPLICATE), int(OrderChange.BREAK)
+_ADOPTED, _HOLDING, _MARGINED = int(Kind.ADOPTED), int(Kind.HOLDING), int(HoldingFlag.MARGINED)
+_CANCELLING = int(Closing.CANCEL)
 _OK = int(OrderRequest.OK)
 _START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
 _ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
@@ -280,6 +285,44 @@ def _bar(engine: int, event_address: int, now: int) -> None:
 
 
 @kernel
+def _opening(engine: int, event_address: int, now: int) -> None:
+    """What the account has that is not of this session: an order at the venue, a position."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    event = event_at(event_address)
+    orders, risk, portfolio = context.orders_address, context.risk_address, context.portfolio_address
+    if event.kind == _ADOPTED:
+        change = order_adopt(orders, event_address)
+        if change & _CHANGE_BREAK != 0:
+            root.stray_reports += 1
+        if change & (_CHANGE_BREAK | _CHANGE_DUPLICATE) != 0:
+            return
+        order_id = order_adopted(orders, event.id)
+        order = order_record(orders, order_find(orders, order_id))
+        strategy, instrument = order.strategy, order.instrument
+        if event.price > 0 and holding_of(portfolio, instrument).marked == 0:
+            portfolio_mark(portfolio, instrument, event.price)  # before the market is known it is worth its own price
+        risk_refresh(risk, strategy, instrument)
+        context.instrument = instrument
+        scratch_at(context.scratch_address).order = order_address(orders, order_id)
+        call(engine, _ORDER, strategy)
+        stopped = guard_at(root.guards_address, strategy).breaker != 0
+        stopped = stopped or guard_at(root.guards_address, context.strategy_count).breaker != 0
+        if stopped or risk_at(risk).killed != 0:
+            ask(engine, strategy, instrument, _CANCELLING, now)
+        elif root.closing != 0:
+            work_closing(engine, strategy, instrument, now)
+    elif event.kind == _HOLDING and event.instrument < context.instrument_count:
+        strategy = event.id if 0 <= event.id < context.strategy_count else 0
+        margined = event.flags & _MARGINED != 0
+        change = portfolio_open(portfolio, strategy, event.instrument, event.qty, event.price, margined, now)
+        rebase(risk, strategy, change)
+        risk_refresh(risk, strategy, event.instrument)
+    else:
+        root.stray_reports += 1
+
+
+@kernel
 def report_event(engine: int, event_address: int, now: int) -> None:
     """A private report: journaled, booked on order and portfolio, told to the order's strategy."""
     root = engine_at(engine)
@@ -287,6 +330,9 @@ def report_event(engine: int, event_address: int, now: int) -> None:
     event = event_at(event_address)
     context.now = now
     put_report(engine, event_address, now)
+    if event.kind >= _ADOPTED:
+        _opening(engine, event_address, now)
+        return
     change = order_report(context.orders_address, event_address)
     if change & _CHANGE_UNKNOWN != 0:
         root.stray_reports += 1

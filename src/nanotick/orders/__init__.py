@@ -1,5 +1,6 @@
 """Orders: their records, what may be asked of them, and the reports that move them from state to state."""
 
+from nanotick.orders.adoption import order_adopt, order_adopted
 from nanotick.orders.open_list import aggregate_of, order_find, order_record, released_count, rests, worst_leaves
 from nanotick.orders.records import (
     INTENT,
@@ -58,6 +59,8 @@ __all__ = [
     "open_orders",
     "open_qty",
     "order_address",
+    "order_adopt",
+    "order_adopted",
     "order_at",
     "order_cancel_sent",
     "order_find",

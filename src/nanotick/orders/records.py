@@ -5,6 +5,7 @@
     EXECUTION   one fill booked on an order, newest venue sequence first
     AGGREGATE   one a strategy and instrument, and one an instrument over all strategies: first open order, worst case
     OWN_BEST    one an instrument: a bound on our own best bid and ask, which spares most self-trade walks
+    ADOPTION    one an order that was found at the venue, in a ring with a hash
 
 A client order id is `generation << 20 | slot`: the slot finds the record, the generation tells an old id from the
 present one, so an id is never given twice in a run. Links are slots or indices, 0 says none.
@@ -177,6 +178,14 @@ OWN_BEST = np.dtype(
         ("ask", "<i8"),  # no resting sell of ours is below it
     ]
 )
+ADOPTION = np.dtype(
+    [
+        ("key", "<i8"),  # made of the venue's order id
+        ("order_id", "<i8"),  # client order id it was given, 0: none yet
+        ("before", "<i8"),  # number of the elder adoption of the same bucket, 0: none
+        ("pad", "<i8"),
+    ]
+)
 ORDERS = np.dtype(
     [
         ("orders_address", "<i8"),
@@ -186,6 +195,8 @@ ORDERS = np.dtype(
         ("counts_address", "<i8"),  # i8: released open orders of each strategy, and of all
         ("quarantine_address", "<i8"),  # ring of slots that have ended, in that order
         ("instruments_address", "<i8"),
+        ("adoptions_address", "<i8"),
+        ("adoption_buckets_address", "<i8"),  # i8: number of the youngest adoption of a bucket
         ("strategies", "<i8"),
         ("instruments", "<i8"),
         ("capacity", "<i8"),  # slots, slot 0 is never used
@@ -203,6 +214,8 @@ ORDERS = np.dtype(
         ("reserved", "<i8"),  # orders ever asked for
         ("released", "<i8"),  # orders ever sent
         ("breaks", "<i8"),  # reports that contradicted what is known
+        ("adopted", "<i8"),  # orders ever adopted
+        ("adoption_mask", "<i8"),
     ],
     align=True,
 )
@@ -213,3 +226,4 @@ order_at = record_at(ORDER, "Order")
 execution_at = record_at(EXECUTION, "Execution")
 aggregate_at = record_at(AGGREGATE, "OrderAggregate")
 own_best_at = record_at(OWN_BEST, "OwnBest")
+adoption_at = record_at(ADOPTION, "Adoption")

@@ -32,6 +32,7 @@ from nanotick.orders.open_list import (
     widen_own_best,
 )
 from nanotick.orders.records import (
+    ADOPTION,
     AGGREGATE,
     EXECUTION,
     FILLED,
@@ -177,10 +178,11 @@ def _byte(value: int) -> int:
 
 
 @kernel
-def _reserve(
+def reserve_order(
     orders: int, strategy: int, instrument: int, side: int, price: int, qty: int, order_type: int, tif: int,
     flags: int, stop_price: int, expire_s: int, now: int,
 ) -> int:  # fmt: skip
+    """Write an intent with any flags: for this package."""
     root = orders_at(orders)
     # fills of the orders already out must find memory: new orders stop before it is gone
     if root.executions_free <= root.open_orders or strategy < 0 or strategy >= root.strategies:
@@ -228,7 +230,7 @@ def order_reserve(
     int
         Client order id; 0 when the table, or its memory for executions, is full.
     """
-    return _reserve(
+    return reserve_order(
         orders, strategy, instrument, side, price, qty, order_type, tif, flags & _OF_STRATEGY, stop_price, expire_s, now
     )
 
@@ -241,7 +243,7 @@ def order_reserve_closing(
 
     Strategies reach `order_reserve` alone, so none can claim the exemption. It is always reduce-only.
     """
-    return _reserve(orders, strategy, instrument, side, price, qty, order_type, tif, _CLOSING, 0, 0, now)
+    return reserve_order(orders, strategy, instrument, side, price, qty, order_type, tif, _CLOSING, 0, 0, now)
 
 
 # --- through risk, and asking for changes -----------------------------------------------------------------------------
@@ -372,6 +374,8 @@ class OrderTable:
     quarantine_ns, quarantine_orders : int
         How long an ended order is kept for late reports: until it ended that long ago, or that many others have ended
         since, whichever is first. The count is at most half the slots.
+    adoptions : int
+        Orders found at the venue that are remembered, so that none is taken in twice.
     name : str
         Prefix of the regions.
 
@@ -390,6 +394,7 @@ class OrderTable:
         executions: int = 0,
         quarantine_ns: int = 60_000_000_000,
         quarantine_orders: int = 65_536,
+        adoptions: int = 4_096,
         name: str = "orders",
     ) -> None:
         if not 16 <= capacity <= MAX_ORDERS:
@@ -415,7 +420,12 @@ class OrderTable:
         best = arena.region(f"{name}.own_best", OWN_BEST, pairs)
         counts = arena.region(f"{name}.counts", "<i8", strategies + 1)
         quarantine = arena.region(f"{name}.quarantine", "<i4", ring)
+        ring_of_adoptions = 1 << max(3, (adoptions - 1).bit_length())
+        self.adoptions: Region = arena.region(f"{name}.adoptions", ADOPTION, ring_of_adoptions)
+        buckets = arena.region(f"{name}.adoption_buckets", "<i8", ring_of_adoptions)
         bound = arena["instruments"] if "instruments" in arena else instruments.bind(arena)
+        root["adoptions_address"], root["adoption_buckets_address"] = self.adoptions.address, buckets.address
+        root["adoption_mask"] = ring_of_adoptions - 1
         root["orders_address"] = self.orders.address
         root["executions_address"] = self.executions.address
         root["aggregates_address"] = self.aggregates.address
@@ -430,3 +440,9 @@ class OrderTable:
         root["quarantine_mask"] = ring - 1
         root["quarantine_ns"] = quarantine_ns
         root["quarantine_orders"] = min(quarantine_orders, capacity // 2)
+
+    def adopted(self, key: int) -> int:
+        """Client order id of the order that an ADOPTED report with this `id` was about; 0 when none was taken in."""
+        rows = self.adoptions.view
+        found = rows["order_id"][(rows["key"] == key) & (rows["order_id"] != 0)]
+        return int(found[-1]) if len(found) else 0

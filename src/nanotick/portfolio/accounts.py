@@ -79,11 +79,17 @@ def _shift_account(account: Any, cash: int, value: int, gross: int, net: int) ->
 
 
 @kernel
+def position_cash(position: Any) -> int:
+    """Money that a position has brought, fees and funding included, value units."""
+    return position.flow + position.opening_value - position.fees + position.funding
+
+
+@kernel
 def settle_accounts(portfolio: int, strategy: int, instrument: int) -> None:
     """Carry a position's present cash and value into its account and the account of all."""
     root = portfolio_at(portfolio)
     position = position_of(portfolio, strategy, instrument)
-    cash = to_micro(portfolio, instrument, position.flow - position.fees + position.funding)
+    cash = to_micro(portfolio, instrument, position_cash(position))
     value = 0
     exposure = 0
     if position.qty != 0:

@@ -328,6 +328,68 @@ def portfolio_bust(
 
 
 @kernel
+def _raise_marks(account: Any, equity: int, peak: int, day_start: int, max_drawdown: int) -> int:
+    """Move an account's high and day's start by what its equity has changed; gives the change."""
+    change = add_saturating(account.equity, -equity)
+    account.peak_equity = add_saturating(peak, change)
+    account.day_start_equity = add_saturating(day_start, change)
+    account.drawdown = add_saturating(account.peak_equity, -account.equity)
+    account.max_drawdown = max_drawdown
+    return change
+
+
+@kernel
+def portfolio_open(
+    portfolio: int, strategy: int, instrument: int, qty: int, price: int, margined: bool, ts: int
+) -> int:  # fmt: skip
+    """Book what the account held before the session, once for each strategy and instrument.
+
+    Its value at the average price is no profit and no loss, and not paid from this cash: equity grows by the value, and
+    peak and day's start with it, so that no loss is hidden behind it. Margined positions and inverse contracts are
+    worth their profit alone, so their cash goes against their value as in a trade.
+
+    Parameters
+    ----------
+    qty : int
+        Quantity units, negative: short.
+    price : int
+        Average, price units.
+    margined : bool
+    ts : int
+        ns UTC.
+
+    Returns
+    -------
+    int
+        By how much equity has changed, micro units; 0 when a holding was booked before, and nothing is done then.
+    """
+    root = portfolio_at(portfolio)
+    position = position_of(portfolio, strategy, instrument)
+    if qty == 0 or position.opening_qty != 0:
+        return 0
+    value = signed_value(portfolio, instrument, price, qty)
+    if abs(value) == OVERFLOW or add_saturating(abs(position.flow), abs(value)) == OVERFLOW:
+        root.broken += 1
+        value = 0
+    holding = holding_of(portfolio, instrument)
+    if holding.marked == 0:
+        holding.mark_price = price
+        holding.marked = 1
+    own = account_of(portfolio, strategy)
+    whole = account_of(portfolio, root.strategies)
+    equity, peak, start, drawdown = own.equity, own.peak_equity, own.day_start_equity, own.max_drawdown
+    equity_all, peak_all, start_all = whole.equity, whole.peak_equity, whole.day_start_equity
+    drawdown_all = whole.max_drawdown
+    _book(portfolio, strategy, instrument, 1 if qty > 0 else -1, price, abs(qty), value, ts)
+    position.opening_qty = qty
+    if not margined and instrument_at(root.instruments_address, instrument).contract != _INVERSE:
+        position.opening_value = value
+    settle_accounts(portfolio, strategy, instrument)
+    _raise_marks(whole, equity_all, peak_all, start_all, drawdown_all)
+    return _raise_marks(own, equity, peak, start, drawdown)
+
+
+@kernel
 def portfolio_funding(portfolio: int, instrument: int, rate: int, mark_price: int) -> None:
     """Pay funding on every position of an instrument: longs pay shorts when `rate` (units of 1e-9) is positive.
 

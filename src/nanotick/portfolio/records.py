@@ -49,7 +49,7 @@ POSITION = np.dtype(
         ("max_qty", "<i8"),  # largest size ever held, quantity units
         ("ts_open", "<i8"),  # ns UTC, when it was last opened from flat
         ("ts_last", "<i8"),  # ns UTC, last fill
-        ("cash_micro", "<i8"),  # flow - fees + funding as booked in the accounts
+        ("cash_micro", "<i8"),  # flow + opening_value - fees + funding as booked in the accounts
         ("value_micro", "<i8"),  # value at the mark as booked in the accounts
         ("exposure_micro", "<i8"),  # the same, signed as the quantity
         ("lots_merged", "<i8"),  # lots joined to their elder for want of memory (FIFO)
@@ -57,7 +57,8 @@ POSITION = np.dtype(
         ("last_lot", "<i4"),
         ("lots", "<i4"),
         ("held", "<i4"),  # place in the strategy's list of held instruments, from 1; 0: flat
-        ("pad", "<i8", (2,)),
+        ("opening_qty", "<i8"),  # brought in by a HOLDING, quantity units
+        ("opening_value", "<i8"),  # value units of it that were not paid from this cash
     ],
     align=True,
 )

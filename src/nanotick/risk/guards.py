@@ -68,6 +68,18 @@ def resume(risk: int) -> None:
 
 
 @kernel
+def rebase(risk: int, strategy: int, change: int) -> None:
+    """Count loss and drawdown as if equity had always been so much more: what a holding brings in is no profit."""
+    root = risk_at(risk)
+    own = guard_at(root.guards_address, strategy)
+    own.loss_base = add_saturating(own.loss_base, change)
+    own.peak_base = add_saturating(own.peak_base, change)
+    whole = guard_at(root.guards_address, root.strategies)
+    whole.loss_base = add_saturating(whole.loss_base, change)
+    whole.peak_base = add_saturating(whole.peak_base, change)
+
+
+@kernel
 def pause_strategy(risk: int, strategy: int, paused: bool) -> None:
     """Let no new order or replace of a strategy pass, or let them pass again. The engine does not call it meanwhile."""
     guard_at(risk_at(risk).guards_address, strategy).paused = 1 if paused else 0
