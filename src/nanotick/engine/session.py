@@ -36,6 +36,7 @@ from nanotick.engine.session_loop import (
     SessionState,
     run_due,
     run_events,
+    run_next,
     run_ring,
     run_unjournaled,
     session_at,
@@ -269,6 +270,11 @@ class Session:
         """Let time pass: timers, samples and breakers that are due."""
         while run_due(self.address, now) and self._make_room():
             pass
+
+    @property
+    def next_due(self) -> int:
+        """When a timer, sample or mark-out is due next, ns UTC."""
+        return int(run_next(self.address))
 
     def _make_room(self) -> bool:
         """Whether it is worth going on at once."""

@@ -210,6 +210,12 @@ def run_due(session: int, now: int) -> int:
     return run.state
 
 
+@kernel("i8(i8)")
+def run_next(session: int) -> int:
+    """When something is due next, ns UTC; INFINITE for never."""
+    return next_due(session)
+
+
 @kernel("i8(i8,i8)")
 def run_unjournaled(session: int, event_address: int) -> int:
     """An event past a journal that has failed: only cancels are handed on. Gives how many."""

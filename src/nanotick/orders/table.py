@@ -446,3 +446,8 @@ class OrderTable:
         rows = self.adoptions.view
         found = rows["order_id"][(rows["key"] == key) & (rows["order_id"] != 0)]
         return int(found[-1]) if len(found) else 0
+
+    @property
+    def open(self) -> int:
+        """Orders that have not ended, intents included."""
+        return int(self._root.view[0]["open_orders"])

@@ -112,6 +112,10 @@ class Portfolio:
             for field in ("initial_cash", "cash", "equity", "peak_equity", "day_start_equity"):
                 account[field] = amount
 
+    def position(self, instrument: int) -> int:
+        """What all strategies together hold of an instrument, quantity units."""
+        return int(self.holdings.view[instrument]["qty"])
+
 
 def _rate(currency: str, account: str, rates: Mapping[str, str | int | Decimal], where: str) -> Fraction:
     if currency == account:

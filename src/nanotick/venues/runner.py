@@ -1,0 +1,418 @@
+"""The live loop: what feeds and traders deliver goes through the session, what it decides goes to the traders.
+
+    feed ───deliver──▶┐                          ┌──▶ trader of its venue ──▶ venue
+    trader ─deliver──▶┴─▶ Session.take (journal, ├──▶ trader
+                          step, journal) ────────┘
+
+Everything happens in the callback that brought the bytes (inline): no queue and no thread lies between a frame and the
+order it leads to. What a trader tells while its commands are being taken waits until they are, so that the step sees
+one event after another. Timers, samples and draining run between callbacks.
+
+Strategies start when every account has been compared with its venue and every feed is live. While an account is not
+READY the instruments of its venue are PAUSED for the step, so that risk refuses what could not be sent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nanotick.core.journal import JournalError
+from nanotick.core.log import Logger
+from nanotick.core.records import (
+    ALL_INSTRUMENTS,
+    ALL_STRATEGIES,
+    BOTH_SIDES,
+    EVENT,
+    RECORD_SIZE,
+    ControlAction,
+    Flag,
+    Kind,
+    TradingStatus,
+)
+from nanotick.engine.session import Session
+from nanotick.engine.session_loop import SessionState
+from nanotick.venues.feed import Feed, State
+from nanotick.venues.host import Host, Timer
+from nanotick.venues.working import TraderState
+
+SECOND = 1_000_000_000
+DRAIN_NS = SECOND // 10
+_VENUE = 60  # offset of the venue's number in a command
+_KIND = 61
+_CANCEL_ALL = int(Kind.CANCEL_ALL)
+_STATUS_FLAGS = int(BOTH_SIDES | Flag.LAST)
+
+
+class Phase(IntEnum):
+    """Where a live session is."""
+
+    CONNECTING = 0
+    TRADING = 1
+    STOPPING = 2
+    STOPPED = 3
+    FAILED = 4  # the journal has stopped: cancels only
+
+
+class Account(Protocol):
+    """Where commands go: a trader, or a paper account."""
+
+    venue: str
+    state: TraderState
+    on_state: Callable[[Any], None]
+
+    def start(self) -> None:
+        """Connect; `on_state` tells when it is READY."""
+        ...
+
+    def stop(self) -> None:
+        """Disconnect."""
+        ...
+
+    def send(self, address: int) -> None:
+        """Take one COMMAND record."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """For people and programs."""
+        ...
+
+
+class Latency(Protocol):
+    """What takes measurements; see `venues.latency`."""
+
+    def record(self, venue: int, stage: str, ns: int) -> None:
+        """Count one time."""
+        ...
+
+
+class Runner:
+    """Feeds, a session and accounts, joined.
+
+    Parameters
+    ----------
+    host : Host
+    session : Session
+    log : Logger, optional
+    latency : Latency, optional
+    counter : callable
+        Nanoseconds for measuring; of no consequence to what is decided.
+    on_records : callable, optional
+        `on_records(records, marks)` with what the step has put out, ten times a second.
+
+    Attributes
+    ----------
+    feeds : list of Feed
+    accounts : dict of int to Account
+        By number of the venue in the table.
+    phase : Phase
+    on_phase : callable
+        Called with the runner when its phase changes.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        session: Session,
+        *,
+        log: Logger | None = None,
+        latency: Latency | None = None,
+        counter: Callable[[], int] = time.perf_counter_ns,
+        on_records: Callable[[npt.NDArray[Any], npt.NDArray[Any]], None] | None = None,
+    ) -> None:
+        self.host, self.session = host, session
+        self.feeds: list[Feed] = []
+        self.accounts: dict[int, Account] = {}
+        self.phase = Phase.CONNECTING
+        self.reason = ""
+        self.on_phase: Callable[[Runner], None] = lambda runner: None
+        self.events = self.turns = 0
+        self._log, self._latency, self._counter, self._on_records = log, latency, counter, on_records
+        self._inside = False
+        self._held: deque[npt.NDArray[Any]] = deque()
+        self._timer: Timer | None = None
+        self._deadline: Timer | None = None
+        self._drained = 0
+        self._instruments = session.local.instruments
+        self._rows = np.zeros(max(1, len(self._instruments)), EVENT)
+        self._paused: set[int] = set()  # venues whose instruments are paused for want of a connection
+
+    # --- putting together ---------------------------------------------------------------------------------------------
+
+    def add_account(self, venue: int, account: Account) -> None:
+        """Send the commands of a venue's instruments to an account."""
+        self.accounts[venue] = account
+        account.on_state = lambda _: self._account_changed(venue)
+
+    def add_feed(self, feed: Feed) -> None:
+        """Listen to a feed made with `deliver` of this runner."""
+        self.feeds.append(feed)
+
+    def start(self) -> None:
+        """Connect everything; trading begins by itself."""
+        for venue in self.accounts:
+            self._pause(venue, True)
+        for feed in self.feeds:
+            feed.start()
+        for account in self.accounts.values():
+            account.start()
+        self._tick()
+
+    def trade_at_most(self, seconds: float) -> None:
+        """Stop by itself after so long a time of trading."""
+        self._deadline = self.host.at(
+            self.host.now() + int(seconds * SECOND), lambda: self.stop("the time asked for is over")
+        )
+
+    # --- events in ----------------------------------------------------------------------------------------------------
+
+    def deliver(self, address: int, count: int) -> None:
+        """Take consecutive EVENT records, and send what they lead to before returning."""
+        if self._inside:
+            self._held.append(np.frombuffer(bytearray(ctypes.string_at(address, count * RECORD_SIZE)), EVENT))
+            return
+        self._inside = True
+        try:
+            self._turn(address, count)
+            while self._held:
+                self._turn_held()
+        finally:
+            self._inside = False
+
+    def _turn_held(self) -> None:
+        events = self._held.popleft()
+        self._turn(int(events.ctypes.data), len(events))
+
+    def _turn(self, address: int, count: int) -> None:
+        session, done = self.session, 0
+        began = self._counter()
+        self.turns += 1
+        self.events += count
+        try:
+            while True:
+                done += session.take(address + done * RECORD_SIZE, count - done)
+                if session.waiting:
+                    self._send(began)
+                elif done == count:
+                    return
+                if session.state == SessionState.OUTPUT_FULL:
+                    self._drain()
+                if done == count and session.state == SessionState.DONE:
+                    return
+        except JournalError as error:
+            self._fail(str(error))
+
+    def _send(self, began: int) -> None:
+        decided = self._counter()
+        sent_before = self.session.waiting
+        address = self.session.commands_address
+        venue = ctypes.c_uint8.from_address(address + _VENUE).value
+        self.session.send(self)
+        if self._latency is not None:
+            sent = self._counter()
+            self._latency.record(venue, "decision", decided - began)
+            self._latency.record(venue, "send", (sent - decided) // sent_before)
+
+    def send(self, commands_address: int, count: int) -> None:
+        """As `Gateway.send`: each command to the account of its venue."""
+        for i in range(count):
+            address = commands_address + i * RECORD_SIZE
+            account = self.accounts.get(ctypes.c_uint8.from_address(address + _VENUE).value)
+            if ctypes.c_uint8.from_address(address + _KIND).value == _CANCEL_ALL:
+                for each in self.accounts.values():
+                    each.send(address)
+            elif account is not None:
+                account.send(address)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """What is due; again when the next thing is."""
+        if self.phase == Phase.STOPPED:
+            return
+        now = self.host.now()
+        self._begin()
+        if self.phase != Phase.FAILED:
+            try:
+                self.session.due(now)
+                if self.session.waiting:
+                    self.session.send(self)
+            except JournalError as error:
+                self._fail(str(error))
+        if now - self._drained >= DRAIN_NS:
+            self._drain()
+            self._drained = now
+        upcoming = min(max(self.session.next_due, now + 100_000), now + DRAIN_NS)
+        self._timer = self.host.at(upcoming, self._tick)
+
+    def _drain(self) -> None:
+        records, marks = self.session.drain()
+        if self._on_records is not None and (len(records) or len(marks)):
+            self._on_records(records, marks)
+
+    # --- accounts and phases ------------------------------------------------------------------------------------------
+
+    def _account_changed(self, venue: int) -> None:
+        account = self.accounts[venue]
+        ready = account.state == TraderState.READY
+        self._say("info" if ready else "warning", "account", state=account.state.name, of=account.venue)
+        if self.phase in (Phase.CONNECTING, Phase.TRADING):
+            self._pause(venue, not ready)
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start the strategies once everything stands."""
+        if self.phase != Phase.CONNECTING:
+            return
+        if all(account.state == TraderState.READY for account in self.accounts.values()) and all(
+            feed.state == State.LIVE for feed in self.feeds
+        ):
+            self._phase(Phase.TRADING)
+            self.session.start(self.host.now())
+            self._flush()
+
+    def _pause(self, venue: int, paused: bool) -> None:
+        """Tell the step that a venue's instruments cannot be traded for now, or can again."""
+        if paused == (venue in self._paused):
+            return
+        (self._paused.add if paused else self._paused.discard)(venue)
+        now, count = self.host.now(), 0
+        name = self._instruments.venues[venue]
+        status = TradingStatus.PAUSED if paused else TradingStatus.TRADING
+        self._rows[:] = 0
+        for number, item in enumerate(self._instruments):
+            if item.venue == name:
+                row = self._rows[count]
+                row["ts_venue"] = row["ts_recv"] = now
+                row["instrument"], row["venue"], row["kind"] = number, venue, int(Kind.STATUS)
+                row["word"], row["flags"] = int(status), _STATUS_FLAGS
+                count += 1
+        if count:
+            self.deliver(int(self._rows.ctypes.data), count)
+
+    def _phase(self, phase: Phase, reason: str = "") -> None:
+        self.phase, self.reason = phase, reason
+        self._say("info", "session", phase=phase.name, reason=reason)
+        self.on_phase(self)
+
+    def _fail(self, why: str) -> None:
+        """The journal has stopped: cancels only, and then nothing."""
+        if self.phase == Phase.FAILED:
+            return
+        self._phase(Phase.FAILED, why)
+        self.session.cancel_everything(self.host.now())
+        self.session.send(self)
+
+    # --- operators ----------------------------------------------------------------------------------------------------
+
+    def control(
+        self,
+        action: ControlAction,
+        strategy: int = ALL_STRATEGIES,
+        instrument: int = ALL_INSTRUMENTS,
+        reason: int = 1,
+    ) -> int:
+        """An operator's command through the log; gives how many commands it led to."""
+        before = int(self.session.row["commands"])
+        if self.phase == Phase.FAILED:
+            self.session.cancel_everything(self.host.now(), reason)
+        else:
+            self.session.control(action, self.host.now(), strategy, instrument, reason)
+        self._flush()
+        return int(self.session.row["commands"]) - before
+
+    def kill(self, reason: int = 1) -> int:
+        """Cancel everything everywhere and refuse every order until `RESUME`."""
+        self._say("error", "kill", reason=reason)
+        return self.control(ControlAction.KILL, reason=reason)
+
+    def set_parameter(self, strategy: int, name: str, value: float | bool) -> None:
+        """Change a parameter of a running strategy; see `Session.set_parameter`."""
+        self.session.set_parameter(strategy, name, value, self.host.now())
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what a call that was no event has led to."""
+        if self._inside:
+            return
+        self._inside = True
+        try:
+            while self.session.waiting or self._held:
+                self.session.send(self)
+                if self._held:
+                    self._turn_held()
+        finally:
+            self._inside = False
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def stop(self, reason: str = "", flatten: bool = False, patience: float = 5.0) -> None:
+        """Stop: `on_stop`, every order cancelled (or every position closed), then the connections.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds to wait until nothing works any more.
+        """
+        if self.phase in (Phase.STOPPING, Phase.STOPPED):
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+        failed = self.phase == Phase.FAILED
+        trading = self.phase == Phase.TRADING
+        self._phase(Phase.STOPPING, reason)
+        if not failed:
+            now = self.host.now()
+            if trading:
+                self.session.stop(now)
+                self._flush()
+            self.control(ControlAction.FLATTEN if flatten else ControlAction.CANCEL_EVERYTHING)
+        self._wait_until(self.host.now() + int(patience * SECOND))
+
+    def _wait_until(self, deadline: int) -> None:
+        working = self.open_orders
+        if working and self.host.now() < deadline:
+            self.host.at(self.host.now() + SECOND // 20, lambda: self._wait_until(deadline))
+            return
+        if working:
+            self._say("error", "orders still work at the venue", count=working)
+        for account in self.accounts.values():
+            account.stop()
+        for feed in self.feeds:
+            feed.stop()
+        self._drain()
+        self._phase(Phase.STOPPED, self.reason)
+
+    @property
+    def open_orders(self) -> int:
+        """Orders that have not ended, intents included."""
+        return self.session.local.orders.open
+
+    def status(self) -> dict[str, Any]:
+        """For people and programs."""
+        return {
+            "phase": self.phase.name.lower(), "reason": self.reason, "events": self.events, "turns": self.turns,
+            "open_orders": self.open_orders, "sequence": self.session.sequence,
+            "commands": int(self.session.row["commands"]), "withheld": int(self.session.row["withheld"]),
+            "feeds": [feed.status() for feed in self.feeds],
+            "accounts": [account.status() for account in self.accounts.values()],
+        }  # fmt: skip
+
+    def _say(self, level: str, message: str, **fields: Any) -> None:
+        if self._log is not None:
+            getattr(self._log, level)(message, **fields)
+
+
+def add_all(runner: Runner, feeds: Sequence[Feed], accounts: Mapping[int, Account]) -> None:
+    """Join feeds and accounts to a runner."""
+    for feed in feeds:
+        runner.add_feed(feed)
+    for venue, account in accounts.items():
+        runner.add_account(venue, account)
