@@ -75,14 +75,14 @@ class Desk:
         self.prices, self.private = self.host.links
         self.seq = 0
 
-    def connect(self):
+    def connect(self, fills=(), orders=(), positions=()):
         self.prices.accept()
         self.private.accept()
         self.private.say('{"stream":"authorization","data":{"status":"authorized","action":"authenticate"}}')
         self.private.say('{"stream":"listening","data":{"streams":["trade_updates"]}}')
         self.host.run(1)
-        for _ in range(3):
-            self.host.answer(200, b"[]")
+        for found in (fills, orders, positions):
+            self.host.answer(200, msgspec.json.encode(list(found)))
         self.host.run(MS)
 
     def quote(self, bid, ask):
@@ -187,3 +187,18 @@ def test_events_wait_while_commands_are_taken(desk):
     kinds = [int(k) for k in desk.session.drain()[0]["kind"]]
     assert kinds.index(int(Kind.NEW)) < kinds.index(int(Kind.REJECTED))
     assert np.all(desk.local.portfolio.positions.view["qty"] == 0)
+
+
+def test_what_the_account_had_before_is_taken_in(desk):
+    body = {"client_order_id": "by-hand", "side": "sell", "qty": "40", "limit_price": "151.00"}
+    held = {"symbol": "AAPL", "qty": "100", "side": "long", "avg_entry_price": "149.50", "asset_id": "a"}
+    order = desk.order(body, filled_qty="15", status="partially_filled", submitted_at="2023-11-14T00:00:00Z")
+    desk.connect(orders=[order], positions=[held])
+    assert desk.runner.phase == Phase.TRADING
+    assert desk.local.portfolio.position(0) == 100
+    assert desk.runner.open_orders == 1
+    desk.quote(150.0, 150.01)
+    assert not desk.host.asked  # the strategy holds something and has an order open
+    desk.update("fill", desk.order(body, filled_qty="40", status="filled"), price="151.00", qty="25")
+    assert desk.local.portfolio.position(0) == 75
+    assert desk.runner.open_orders == 0

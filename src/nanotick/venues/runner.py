@@ -35,13 +35,20 @@ from nanotick.core.records import (
     ControlAction,
     Flag,
     Kind,
+    OrderType,
+    TimeInForce,
     TradingStatus,
+    adopted_flags,
 )
 from nanotick.engine.session import Session
 from nanotick.engine.session_loop import SessionState
 from nanotick.venues.feed import Feed, State
 from nanotick.venues.host import Host, Timer
+from nanotick.venues.trader_base import TraderBase
 from nanotick.venues.working import TraderState
+from nanotick.wire.fields import ident
+from nanotick.wire.json_text import WireError, rounded, scaled
+from nanotick.wire.reports import OrderStatus
 
 SECOND = 1_000_000_000
 DRAIN_NS = SECOND // 10
@@ -150,6 +157,8 @@ class Runner:
         """Send the commands of a venue's instruments to an account."""
         self.accounts[venue] = account
         account.on_state = lambda _: self._account_changed(venue)
+        if isinstance(account, TraderBase):
+            account.on_foreign, account.on_holding = self._adopt, self._hold
 
     def add_feed(self, feed: Feed) -> None:
         """Listen to a feed made with `deliver` of this runner."""
@@ -296,6 +305,45 @@ class Runner:
                 count += 1
         if count:
             self.deliver(int(self._rows.ctypes.data), count)
+
+    def _owner(self, instrument: int) -> int:
+        """The strategy that what was there before us belongs to: the first that hears of the instrument."""
+        for number, setup in enumerate(self.session.local.setups):
+            if not setup.instruments or instrument in setup.instruments:
+                return number
+        return 0
+
+    def _row(self, instrument: int, kind: Kind) -> Any:
+        row = self._rows[0]
+        self._rows[:1] = 0
+        row["ts_venue"] = row["ts_recv"] = self.host.now()
+        row["instrument"], row["kind"] = instrument, int(kind)
+        row["venue"] = self._instruments.venues.index(self._instruments[instrument].venue)
+        return row
+
+    def _adopt(self, status: OrderStatus, instrument: int) -> int:
+        """Take an order into the engine that is not of this session; gives its id, 0 if it cannot be taken."""
+        item = self._instruments[instrument]
+        try:
+            price = scaled(status.price or status.stop or "0", item.price_decimals, "price")
+            left = scaled(status.qty, item.qty_decimals) - scaled(status.filled or "0", item.qty_decimals)
+        except WireError as error:
+            self._say("error", "an order that cannot be adopted", order=status.order, reason=str(error))
+            return 0
+        row = self._row(instrument, Kind.ADOPTED)
+        row["id"] = row["word"] = ident(status.order)
+        row["price"], row["qty"], row["side"], row["seq"] = price, left, status.side, self._owner(instrument)
+        order_type = OrderType(status.order_type) if status.order_type >= 0 else OrderType.LIMIT
+        row["flags"] = adopted_flags(order_type, TimeInForce(max(0, status.tif)))
+        self.deliver(int(self._rows.ctypes.data), 1)
+        return self.session.local.orders.adopted(ident(status.order))
+
+    def _hold(self, instrument: int, qty: int, price: str) -> None:
+        """Take a position into the engine that the account had before."""
+        row = self._row(instrument, Kind.HOLDING)
+        row["id"], row["qty"] = self._owner(instrument), qty
+        row["price"] = rounded(price or "0", self._instruments[instrument].price_decimals, "average price")
+        self.deliver(int(self._rows.ctypes.data), 1)
 
     def _phase(self, phase: Phase, reason: str = "") -> None:
         self.phase, self.reason = phase, reason
