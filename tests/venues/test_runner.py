@@ -1,3 +1,5 @@
+import json
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from nanotick.core.secret import Secret
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.session import Session
 from nanotick.engine.session_replay import replay
+from nanotick.engine.view import RunView
 from nanotick.risk.limits import RiskLimits
 from nanotick.strategy.base import Strategy
 from nanotick.venues.alpaca.trader import AlpacaTrader
@@ -130,6 +133,31 @@ def test_an_order_is_filled_and_the_position_known(desk):
     assert desk.runner.open_orders == 0
     desk.update("fill", desk.order(body, filled_qty="10", status="filled"), price="150.01", qty="10")
     assert desk.local.portfolio.position(0) == 10
+
+
+def test_a_view_tells_what_happened_in_plain_values(desk):
+    view = RunView(desk.local)
+    desk.runner._on_records = lambda records, marks: view.take(records)
+    desk.connect()
+    desk.quote(150.0, 150.01)
+    desk.host.run(S)
+    body = msgspec.json.decode(desk.host.asked[0][1].body)
+    seen = view.snapshot()
+    assert [(o["symbol"], o["side"], o["price"], o["state"]) for o in seen["orders"]] == [
+        ("AAPL", "buy", 150.01, "pending_new")
+    ]
+    assert seen["ladder"]["bids"] == [[150.0, 300.0]] and seen["ladder"]["own"] == [["buy", 150.01, 10.0]]
+    desk.host.answer(200, msgspec.json.encode(desk.order(body)))
+    desk.update("fill", desk.order(body, filled_qty="10", status="filled"), price="150.01", qty="10")
+    desk.quote(151.0, 151.02)
+    desk.host.run(S)
+    seen = json.loads(json.dumps(view.snapshot()))
+    assert seen["orders"] == [] and seen["strategies"][0]["parameters"]["size"] == 10
+    [trade], [position] = seen["trades"], seen["positions"]
+    assert (trade["side"], trade["qty"], trade["price"], trade["strategy"]) == ("buy", 10, 150.01, "TakeOffer")
+    assert position["unrealised"] == pytest.approx(10 * (position["mark"] - 150.01))
+    assert seen["total"]["pnl"] == pytest.approx(position["unrealised"])
+    assert (seen["total"]["orders"], seen["total"]["fills"]) == (1, 1)
 
 
 def test_a_lost_stream_pauses_the_instruments_and_makes_outcomes_unknown(desk):

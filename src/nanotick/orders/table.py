@@ -451,3 +451,8 @@ class OrderTable:
     def open(self) -> int:
         """Orders that have not ended, intents included."""
         return int(self._root.view[0]["open_orders"])
+
+    @property
+    def used(self) -> int:
+        """Slots ever used, the one that never is included."""
+        return int(self._root.view[0]["used"])

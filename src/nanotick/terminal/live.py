@@ -12,6 +12,7 @@ from rich.live import Live
 
 from nanotick.engine.output import RunOutput
 from nanotick.engine.simulate import Simulation
+from nanotick.engine.view import RunView
 from nanotick.terminal.screen import LiveScreen, clock
 
 _FRAMES = 10  # a second
@@ -44,7 +45,8 @@ class SimulationView:
         self.live = (self.console.is_terminal if live is None else live) and not quiet
         self.speed = speed
         self.quiet = quiet
-        self.screen = LiveScreen(simulation.local, title, ladder)
+        self.view = RunView(simulation.local)
+        self.screen = LiveScreen(self.view, title, ladder)
         self._live: Live | None = None
         self._seen = 0
         self._shown = 0
@@ -82,7 +84,7 @@ class SimulationView:
     def _draw(self, started: float) -> None:
         collected = self.simulation.collector.records
         for records in collected[self._seen :]:
-            self.screen.take(records)
+            self.view.take(records)
         self._seen = len(collected)
         if self.quiet:
             return
@@ -90,8 +92,8 @@ class SimulationView:
         if self._live is not None:
             self._live.update(self.screen.render(header, self.console.height), refresh=True)
         else:
-            total = self.screen.profit(len(self.simulation.local.names))
-            fills = sum(self.screen.fills)
+            total = self.view.profit(len(self.simulation.local.names))
+            fills = sum(self.view.fills)
             print(f"{header}  P&L {total:+,.2f}  {fills:,} fills", file=sys.stderr, flush=True)
 
     def header(self, elapsed: float) -> str:
