@@ -259,7 +259,9 @@ def test_what_venues_say_of_themselves_becomes_a_notice() -> None:
     error = b'{"type":"error","message":"Failed to subscribe","reason":"no"}'
     assert coinbase.decode_frame(error) == [Notice("error", "Failed to subscribe", kind="error")]
     invalid = b'{"error":{"code":2,"msg":"Invalid request"},"id":1}'
-    assert binance.decode_frame(invalid) == [Notice("error", "Invalid request", kind="error")]
+    assert binance.decode_frame(invalid) == [Notice("error", "Invalid request", 1, "error")]
+    assert binance.decode_frame(b'{"result":null,"id":7}') == [Notice("result", code=7)]
+    assert binance.decode_frame(b'{"e":"serverShutdown","E":1770123456789}') == [Notice("serverShutdown")]
 
 
 HOSTILE = [b"[" * 100_000, b'[{"T":' * 50_000, b"x" * (MAX_FRAME + 1), b'[{"T":"t","S":"' + b"A" * 100_000,

@@ -151,6 +151,10 @@ class Conversation:
         again = 0 if self.over else self.feed.look(self)
         self._watch = None if self.over else self.feed.host.at(again, self.watch)
 
+    def take_over(self, old: Conversation | None) -> None:
+        """Deliver from now on; `old` is the connection that did until now, None if it was lost before."""
+        self.delivering = True
+
     def end(self) -> None:
         """Nothing of it counts from now on."""
         self.over = True
@@ -271,7 +275,7 @@ class Feed:
         self.error = ""
         if talk is self.successor:
             old, self.current, self.successor = self.current, talk, None
-            talk.delivering = True
+            talk.take_over(old)
             if old is not None:
                 self._end(old)
         talk.watch()
@@ -300,7 +304,7 @@ class Feed:
                 self.tell_gap(self.symbols)
                 self.reconnects += 1
             if self.current is not None:
-                self.current.delivering = True
+                self.current.take_over(None)
         again = max(self.backoff.next(now, self.host.uniform()), now + self.pace.denied_ns if denied else 0)
         self._say("warning", "feed connection lost" if was_live else "feed not connected", url=talk.url, reason=reason,
                   again_ms=(again - now) // 1_000_000)  # fmt: skip

@@ -18,7 +18,7 @@ from nanotick.wire.messages import Depth, Level, Listed, Mark, Message, Notice, 
 # types of stream messages that carry no event of ours
 WITHOUT_EVENTS = frozenset(
     "kline continuous_kline 24hrTicker 24hrMiniTicker 1hTicker 4hTicker 1dTicker avgPrice forceOrder compositeIndex "
-    "contractInfo assetIndexUpdate indexPriceUpdate indexPrice_kline markPrice_kline serverShutdown "
+    "contractInfo assetIndexUpdate indexPriceUpdate indexPrice_kline markPrice_kline "
     "executionReport outboundAccountPosition balanceUpdate listStatus listenKeyExpired externalLockUpdate "
     "eventStreamTerminated ORDER_TRADE_UPDATE ACCOUNT_UPDATE ACCOUNT_CONFIG_UPDATE MARGIN_CALL TRADE_LITE "
     "tradingSessionUpdate openInterest referencePrice blockTrade".split()
@@ -171,6 +171,12 @@ def _listed(message: dict[str, Any]) -> list[Message]:
     return found
 
 
+def _request(message: dict[str, Any]) -> int:
+    """The id of the request that is answered, 0 if it is no number."""
+    value = message.get("id")
+    return int(value) if isinstance(value, Digits) and value.isdigit() and len(value) < 18 else 0
+
+
 def decode_frame(data: bytes) -> list[Message]:
     """Messages of one frame: a raw stream's, a combined stream's, a REST depth snapshot or an exchangeInfo body.
 
@@ -202,6 +208,8 @@ def _decode(message: Any) -> list[Message]:
         return [_quote(message)]
     if kind == "markPriceUpdate":
         return [_mark(message)]
+    if kind == "serverShutdown":
+        return [Notice(kind)]
     if isinstance(kind, str) and kind in WITHOUT_EVENTS:
         return [Other(kind)]
     if kind is None:
@@ -209,10 +217,12 @@ def _decode(message: Any) -> list[Message]:
             return [_snapshot(message)]
         if isinstance(message.get("symbols"), list):
             return _listed(message)
-        if "result" in message or "method" in message:
+        if "result" in message and "error" not in message:
+            return [Notice("result", code=_request(message))]
+        if "method" in message:
             return [Other("subscription")]
         if ("code" in message and "msg" in message) or "error" in message:
             held = message.get("error")
             text = (held if isinstance(held, dict) else message).get("msg")
-            return [Notice("error", str(text)[:256] if isinstance(text, str) else "", kind="error")]
+            return [Notice("error", str(text)[:256] if isinstance(text, str) else "", _request(message), "error")]
     raise WireError(f"no Binance market data message has e={fields.shown(kind)} and {fields.keys_of(message)}")

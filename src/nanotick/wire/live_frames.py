@@ -151,6 +151,11 @@ class LiveFrames:
         self._fields = self._frame.view(np.int64).data
         self._scan = frame_entry(handler, f"{__name__}.{handler.__name__}", int(self._frame.ctypes.data))
 
+    @property
+    def chains(self) -> npt.NDArray[Any]:
+        """Update-id chains of the venue's instruments in the table: `binance_chain.MARKET` records."""
+        return self._markets.records[: len(self._markets.numbers)]
+
     def read(self, frame: bytes | memoryview, ts_recv: int) -> int:
         """Records of one frame.
 

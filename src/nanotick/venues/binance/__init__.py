@@ -1,0 +1,1 @@
+"""Binance spot: the market data connection."""
