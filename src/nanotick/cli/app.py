@@ -29,6 +29,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("simulate", "nanotick.cli.simulate:simulate", "Run strategies in a market of agents that reacts to them."),
     ("replay", "nanotick.cli.replay:replay", "Run a session again from its journal and compare its commands."),
     ("recover", "nanotick.cli.replay:recover", "Bring back the state a session had reached."),
+    ("kill", "nanotick.cli.kill:kill", "Stop a live session: cancel everything, let no order pass."),
+    ("resume", "nanotick.cli.kill:resume", "Let a killed session trade again."),
     ("backtest", "nanotick.cli.backtest:backtest", "Run strategies over recorded data."),
     ("sweep", "nanotick.cli.sweep:sweep", "Run strategies with every combination of parameters."),
     ("optimize", "nanotick.cli.optimize:optimize", "Search for the best parameters, giving up early on bad ones."),

@@ -1,4 +1,4 @@
-"""Writing a file that a user has named: whole or not at all."""
+"""Writing a file that a user has named, or that has to be there after a crash: whole or not at all."""
 
 from __future__ import annotations
 
@@ -37,3 +37,35 @@ def write_text(path: Path, text: str) -> Path:
     temporary = beside(path)
     temporary.write_text(text, encoding="utf-8")
     return put_in_place(temporary, path)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the directory's entries durable."""
+    if os.name == "nt":
+        return  # Windows has no handle of a directory to flush; NTFS journals its own entries
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_durable(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file so that it is there after a power loss, for its owner alone unless `mode` says otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(handle, mode)  # whatever the umask
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def remove_durable(path: Path) -> None:
+    """Remove a file, if it is there, so that it is gone after a power loss."""
+    path.unlink(missing_ok=True)
+    sync_directory(path.parent)

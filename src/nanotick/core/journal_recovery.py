@@ -23,6 +23,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanotick.core.files import sync_directory
 from nanotick.core.journal_segment import (
     BLOCK_RECORDS,
     BLOCK_SIZE,
@@ -37,7 +38,6 @@ from nanotick.core.journal_segment import (
     or_words,
     segment_paths,
     slot_offset,
-    sync_directory,
 )
 from nanotick.core.memory import clear_bytes
 from nanotick.core.records import RECORD_SIZE

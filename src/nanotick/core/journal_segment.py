@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from nanotick.core.files import sync_directory
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import crc32c_u64, dtype_digest, load_i64, mul_wrap, record_at, store_release
 from nanotick.core.records import COMMAND, EVENT, RECORD_SIZE
@@ -222,17 +223,6 @@ def slot_offset(index: int) -> int:
 def word_offset(index: int) -> int:
     """Byte offset in the file of the commit word of the record at this index."""
     return HEADER_SIZE + index // BLOCK_RECORDS * BLOCK_SIZE + WORDS_OFFSET + index % BLOCK_RECORDS * 8
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the directory's entries durable."""
-    if os.name == "nt":
-        return  # Windows has no handle of a directory to flush; NTFS journals its own entries
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def preallocate(handle: int, size: int) -> None:

@@ -272,3 +272,18 @@ class ControlAction(IntEnum):
     RESUME_STRATEGY = 4  # id strategy
     FLATTEN = 5  # id strategy or ALL_STRATEGIES, instrument or ALL_INSTRUMENTS: cancels, then closes positions
     CANCEL_EVERYTHING = 6  # id strategy or ALL_STRATEGIES, instrument or ALL_INSTRUMENTS
+
+
+class KillReason(IntEnum):
+    """Why everything was stopped: `id` of a KILL."""
+
+    COMMAND = 1  # `nanotick kill`, or a program in this process
+    KEY = 2
+    FILE = 3  # the watched file is there
+    SIGNAL = 4
+    API = 5
+    DEAD_MAN = 6  # no sign of life from the operator
+    LOSS = 7  # a loss limit of the account
+    LOST_FEED = 8  # no market data
+    JOURNAL = 9  # what happens can no longer be recorded
+    LATCH = 10  # killed before, and nobody has lifted it

@@ -38,7 +38,7 @@ from nanotick.core.arena import (
     state_digest,
     volatile_fields,
 )
-from nanotick.core.journal_segment import sync_directory
+from nanotick.core.files import sync_directory
 
 MAGIC = b"NTSNAP01"
 STATE_SCHEMA = 1
