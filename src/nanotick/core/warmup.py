@@ -39,6 +39,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.data.lobster_replay",
     "nanotick.data.ordering",
     "nanotick.data.synthetic_flow",
+    "nanotick.engine.paper",
     "nanotick.engine.replay",
     "nanotick.engine.session_loop",
     "nanotick.engine.simulate_loop",

@@ -44,6 +44,7 @@ from nanotick.engine.session import Session
 from nanotick.engine.session_loop import SessionState
 from nanotick.venues.feed import Feed, State
 from nanotick.venues.host import Host, Timer
+from nanotick.venues.paper import PaperAccount
 from nanotick.venues.trader_base import TraderBase
 from nanotick.venues.working import TraderState
 from nanotick.wire.fields import ident
@@ -137,6 +138,7 @@ class Runner:
         self.host, self.session = host, session
         self.feeds: list[Feed] = []
         self.accounts: dict[int, Account] = {}
+        self.papers: list[PaperAccount] = []
         self.phase = Phase.CONNECTING
         self.reason = ""
         self.on_phase: Callable[[Runner], None] = lambda runner: None
@@ -159,9 +161,11 @@ class Runner:
         account.on_state = lambda _: self._account_changed(venue)
         if isinstance(account, TraderBase):
             account.on_foreign, account.on_holding = self._adopt, self._hold
+        if isinstance(account, PaperAccount):
+            self.papers.append(account)
 
     def add_feed(self, feed: Feed) -> None:
-        """Listen to a feed made with `deliver` of this runner."""
+        """Listen to a feed made with `deliver` of this runner, or `deliver_market` where an account is paper."""
         self.feeds.append(feed)
 
     def start(self) -> None:
@@ -194,6 +198,12 @@ class Runner:
                 self._turn_held()
         finally:
             self._inside = False
+
+    def deliver_market(self, address: int, count: int) -> None:
+        """As `deliver`, for feeds: paper accounts see market data first."""
+        for account in self.papers:
+            account.market(address, count)
+        self.deliver(address, count)
 
     def _turn_held(self) -> None:
         events = self._held.popleft()
