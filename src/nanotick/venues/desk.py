@@ -159,7 +159,7 @@ class Desk(PublicRows, DeskReports):
             for symbol in account.positions:
                 if symbol not in self.listings:
                     raise ValueError(f"account {account.key}: no symbol {symbol!r} at {self.venue}")
-            ledger = MarginLedger(account, self.listings, self._mark)
+            ledger = MarginLedger(account, self.listings, self.mark)
         held = DeskAccount(account, f"NT{self.seed:03d}{len(self.accounts) + 1:06d}", ledger)
         held.participant = self.market.enrol(
             self.exchange_number,
@@ -203,13 +203,15 @@ class Desk(PublicRows, DeskReports):
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
-    def enter(self, account: DeskAccount, entry: Entry, now: int = 0) -> DeskOrder | Refusal:
+    def enter(self, account: DeskAccount, entry: Entry, now: int = 0, ident: str = "") -> DeskOrder | Refusal:
         """A new order.
 
         Parameters
         ----------
         now : int
             Host time; the host's if left out.
+        ident : str
+            Its id, where the venue has told one already; made by the terms if empty.
 
         Returns
         -------
@@ -245,8 +247,9 @@ class Desk(PublicRows, DeskReports):
             return Refusal(_OTHER, f"the market stopped: {market._stopped}")
         self._orders += 1
         account.last_number += 1
+        ident = ident or self.terms.order_id(self.seed, self._orders)
         order = DeskOrder(
-            entry.symbol, client, self.terms.order_id(self.seed, self._orders), entry.side, order_type, entry.tif,
+            entry.symbol, client, ident, entry.side, order_type, entry.tif,
             listing.price_text(price) if price else "", listing.price_text(stop) if stop else "", listing.qty_text(qty),
             "0", "", True, now, "0",
             account, listing, account.last_number, self._orders, price, stop, qty,

@@ -284,6 +284,8 @@ class DeskAccount:
         The latest with that id.
     open : dict of order id to DeskOrder
         Oldest first.
+    open_by : dict of (symbol, side) to dict of order id to DeskOrder
+        The same by symbol and side.
     fills : deque of Fill
         Oldest first.
     """
@@ -296,6 +298,7 @@ class DeskAccount:
         self.orders: dict[str, DeskOrder] = {}
         self.clients: dict[str, DeskOrder] = {}
         self.open: dict[str, DeskOrder] = {}
+        self.open_by: dict[tuple[str, int], dict[str, DeskOrder]] = {}
         self.by_number: dict[int, DeskOrder] = {}  # open orders by their number at the exchange
         self.by_seq: dict[int, Fill] = {}
         self.fills: deque[Fill] = deque(maxlen=FILLS_KEPT)
@@ -310,12 +313,14 @@ class DeskAccount:
     def add(self, order: DeskOrder) -> None:
         """A new open order."""
         self.orders[order.order] = self.open[order.order] = self.by_number[order.number] = order
+        self.open_by.setdefault((order.symbol, order.side), {})[order.order] = order
         if order.client:
             self.clients[order.client] = order
 
     def ended(self, order: DeskOrder, keep: int) -> None:
         """An order is no longer open; the oldest of too many is forgotten."""
         self.open.pop(order.order, None)
+        self.open_by[order.symbol, order.side].pop(order.order, None)
         self.by_number.pop(order.number, None)
         if len(self.orders) > keep:
             for old in self._oldest_ended():

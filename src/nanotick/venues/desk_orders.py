@@ -35,6 +35,8 @@ class Fill:
         Amount (1e-18) of `fee_asset`, negative: a rebate.
     position : int
         Margin accounts: shares held after it.
+    filled : int
+        Of the order, with it.
     busted : bool
         Undone since.
     """
@@ -50,6 +52,7 @@ class Fill:
     fee_asset: str
     maker: bool
     position: int = 0
+    filled: int = 0
     busted: bool = False
 
     @property

@@ -127,7 +127,7 @@ class PublicRows:
     def last(self, symbol: str) -> str:
         """Price of the last trade, else the middle of the quote, else where the market began; decimal text."""
         listing = self.listings[symbol]
-        return listing.price_text(self._mark(listing.number))
+        return listing.price_text(self.mark(listing.number))
 
     def quote(self, symbol: str) -> Quote:
         """Best bid and offer now; a side that is empty has price and quantity `0`."""
@@ -141,7 +141,8 @@ class PublicRows:
             listing.price_text(ask) if ask != EMPTY_ASK else "0", listing.qty_text(ask_qty),
         )  # fmt: skip
 
-    def _mark(self, number: int) -> int:
+    def mark(self, number: int) -> int:
+        """As `last`, in price units, of an instrument by its number."""
         last = int(self._markets[number]["last_price"])
         if last:
             return last

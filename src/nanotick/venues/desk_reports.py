@@ -56,7 +56,7 @@ class DeskReports:
         order = account.by_number.get(number)
         if order is None:
             return
-        order.updated_ns = order.ts_venue = now
+        now = order.updated_ns = order.ts_venue = max(now, order.updated_ns)
         listing = order.listing
         report = Report(kind, order.symbol, now, order.client, order.order, side)
         if kind == _FILL:
@@ -87,7 +87,20 @@ class DeskReports:
         order.fees[asset] = order.fees.get(asset, 0) + paid
         self._executions += 1
         execution = self.terms.execution_id(self.seed + 1, self._executions)
-        fill = Fill(self._trade_of(seq), execution, seq, now, order, price, qty, paid, asset, maker, position)
+        fill = Fill(
+            self._trade_of(seq),
+            execution,
+            seq,
+            now,
+            order,
+            price,
+            qty,
+            paid,
+            asset,
+            maker,
+            position,
+            order.filled_units,
+        )
         order.fills.append(fill)
         account.fills.append(fill)
         account.by_seq[seq] = fill
