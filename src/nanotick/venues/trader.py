@@ -119,7 +119,7 @@ class Trader(TraderBase):
     def _limited(self, command: Command, working: Working, address: int = 0) -> None:
         now = self.host.now()
         cancel = command.kind == _CANCEL or bool(command.flags & _CLOSE_ALL)
-        when = self.limiter.take(now, cancel)
+        when = self.limiter.take(now, cancel, orders=command.kind != _CANCEL, key=working.symbol)
         if when <= now:
             self._ask(command, working, now, address)
         elif cancel:  # late is better than never

@@ -28,8 +28,11 @@ class TraderState(IntEnum):
 class Limiter(Protocol):
     """Rate limits of an account."""
 
-    def take(self, now: int, cancel: bool = False, weight: int = 1) -> int:
-        """Use the limit if it allows; gives `now` or earlier if it did, else the time when to try again, ns UTC."""
+    def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
+        """Use the limit if it allows; gives `now` or earlier if it did, else the time when to try again, ns UTC.
+
+        `orders` is how many new orders are in the request, `key` the symbol where limits are by symbol.
+        """
         ...
 
     def blocked(self, until: int) -> None:
@@ -43,7 +46,7 @@ class NoLimit:
     def __init__(self) -> None:
         self.until = 0
 
-    def take(self, now: int, cancel: bool = False, weight: int = 1) -> int:
+    def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """As `Limiter.take`."""
         return max(now, self.until)
 
