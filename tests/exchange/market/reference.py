@@ -1,76 +1,65 @@
 """The matching rules as plainly as they can be said: lists, sorting, no cleverness. One instrument.
 
-Reports are tuples (participant, kind, id, side, price, qty, word), the word of a FILL left out (no fees here).
+Reports are tuples (participant, kind, id, side, price, qty, word), the word of a FILL left out (no fees here). Public
+events are tuples (kind, side, price, qty, id, word, flags): by order, with trades. `reference_day.py` adds the phases.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nanotick.core.records import CancelReason, CommandFlag, Kind, OrderType, RejectReason, TimeInForce
+from nanotick.core.records import CancelReason, Flag, Kind, RejectReason
 from nanotick.exchange.market.records import ALL_INSTRUMENTS, ALL_PARTICIPANTS, Part, Phase, SelfTrade
-
-TOP = (1 << 62) - 1
-NOTHING = -(1 << 62)
-LIMIT, MARKET, STOP, STOP_LIMIT, PEG_MID, PEG_PRIMARY = (int(t) for t in OrderType)
-IOC, FOK, GTD = int(TimeInForce.IOC), int(TimeInForce.FOK), int(TimeInForce.GTD)
-AT_OPEN, AT_CLOSE, DAY = int(TimeInForce.AT_OPEN), int(TimeInForce.AT_CLOSE), int(TimeInForce.DAY)
-POST, REDUCE, ICEBERG = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY), int(CommandFlag.ICEBERG)
-MIN, SLIDE, HIDE = int(CommandFlag.MIN_QTY), int(CommandFlag.SLIDE), int(CommandFlag.HIDDEN)
-SECOND = 1_000_000_000
-
-
-@dataclass
-class Order:
-    participant: int
-    id: int
-    side: int
-    kind: int
-    tif: int
-    flags: int
-    price: int
-    stop: int
-    leaves: int  # shown part
-    ref: int
-    reserve: int = 0
-    display: int = 0
-    filled: int = 0
-    part: int = -1
-    rank: int | None = None  # None: parked
-    arrival: int = 0  # in its queue
-    peg: int = 0  # in the list of pegs
-    owned: int = 0  # in the participant's list
-    expire: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.leaves + self.reserve
+from tests.exchange.market.reference_checks import (
+    AT_CLOSE,
+    AT_OPEN,
+    FOK,
+    GTD,
+    HIDE,
+    ICEBERG,
+    IOC,
+    LIMIT,
+    MARKET,
+    MIN,
+    NOTHING,
+    PEG_MID,
+    PEG_PRIMARY,
+    POST,
+    REDUCE,
+    SECOND,
+    SLIDE,
+    STOP,
+    STOP_LIMIT,
+    TOP,
+    Checks,
+    Order,
+    Trade,
+)
 
 
 @dataclass
-class Reference:
+class Reference(Checks):
     """`settings[participant]` is (firm, SelfTrade)."""
 
-    tick: int
-    settings: dict[int, tuple[int, int]]
-    participants: int
-    max_id: int = (1 << 44) - 1
-    phase: int = int(Phase.CONTINUOUS)
     reference_price: int = 0
     last: int = 0
     refs: int = 0
     trades: int = 0
     clock: int = 0
-    orders: list[Order] = field(default_factory=list)
     reports: list[tuple[int, ...]] = field(default_factory=list)
     volume: int = 0
     pro_rata: bool = False
     stopped: int = -1
+    positions: dict[int, int] = field(default_factory=dict)  # of those for whom the exchange keeps one
+    feed: list[tuple[int, ...]] = field(default_factory=list)
+    prints: bool = False  # TRADE for displayed executions too
+    said: int = 0
+    log: dict[int, Trade] = field(default_factory=dict)
+    band: tuple[int, int] | None = None
+    band_auction: bool = False
+    called: bool = False
 
     # --- looking ---
-
-    def find(self, participant: int, ident: int) -> Order | None:
-        return next((o for o in self.orders if (o.participant, o.id) == (participant, ident)), None)
 
     def queue(self, part: int, side: int) -> list[Order]:
         there = [o for o in self.orders if o.part == part and o.side == side and o.rank is not None]
@@ -86,7 +75,20 @@ class Reference:
         return max(self.best(Part.LIT, -side), self.best(Part.HIDDEN, -side))
 
     def tell(self, o: Order, kind: Kind, price: int, qty: int, word: int = 0) -> None:
-        self.reports.append((o.participant, int(kind), o.id, o.side, price, qty, word))
+        self.say(o.participant, kind, o.id, o.side, price, qty, word)
+
+    def say(self, who: int, kind: Kind, ident: int, side: int, price: int, qty: int, word: int) -> None:
+        self.reports.append((who, int(kind), ident, side, price, qty, int(word)))
+        self.said += 1
+
+    def show(self, kind: Kind, side: int, price: int, qty: int, ident: int, word: int = 0, flags: int = 0) -> None:
+        self.feed.append((int(kind), side, price, qty, ident, word, int(flags)))
+
+    def fill(self, who: int, ident: int, side: int, price: int, qty: int) -> tuple[int, int, int, int]:
+        if who in self.positions:
+            self.positions[who] += side * qty
+        self.say(who, Kind.FILL, ident, side, price, qty, 0)
+        return who, ident, side, self.said - 1
 
     def friend(self, taker: Order, other: Order) -> bool:
         firm, mode = self.settings.get(taker.participant, (taker.participant, 0))
@@ -110,9 +112,16 @@ class Reference:
         if part == Part.LIT and o.flags & ICEBERG and o.display < total:
             o.leaves, o.reserve = o.display, total - o.display
         self.orders.append(o)
+        if part == Part.LIT:
+            self.show(Kind.ADD, o.side, o.side * (rank or 0), o.leaves, o.ref)
+
+    def leave(self, o: Order) -> None:
+        self.orders.remove(o)
+        if o.part == Part.LIT:
+            self.show(Kind.DELETE, o.side, o.side * (o.rank or 0), o.leaves, o.ref)
 
     def end(self, o: Order, kind: Kind, reason: int) -> None:
-        self.orders.remove(o)
+        self.leave(o)
         self.tell(o, kind, o.price, o.total, reason)
 
     # --- trading ---
@@ -122,12 +131,23 @@ class Reference:
         self.trades += 1
         self.volume += qty
         self.last = price
-        self.tell(maker, Kind.FILL, price, qty)
-        self.tell(taker, Kind.FILL, price, qty)
+        made = self.fill(maker.participant, maker.id, maker.side, price, qty)
+        took = self.fill(taker.participant, taker.id, taker.side, price, qty)
+        self.log[self.trades] = Trade(price, qty, [took, made])
         taker.leaves -= qty
         taker.filled += qty
         maker.filled += qty
+        self.note_trade(price)
+        if maker.part == Part.LIT:
+            self.show(Kind.EXECUTE, maker.side, price, qty, maker.ref, self.trades, Flag.PRINTABLE)
+            if self.prints:
+                self.show(Kind.TRADE, taker.side, price, qty, self.trades, maker.ref, Flag.PRINTABLE)
+        else:
+            self.show(Kind.TRADE, taker.side, price, qty, self.trades, 0, Flag.PRINTABLE | Flag.HIDDEN)
         self.executed(maker, qty)
+
+    def note_trade(self, price: int) -> None:
+        """What a trade does to the band."""
 
     def executed(self, maker: Order, qty: int) -> None:
         """Some of what is shown has gone."""
@@ -139,6 +159,7 @@ class Reference:
                 maker.arrival = self.tick_number()
                 self.refs += 1
                 maker.ref = self.refs
+                self.show(Kind.ADD, maker.side, maker.side * (maker.rank or 0), maker.leaves, maker.ref)
             else:
                 self.orders.remove(maker)
 
@@ -187,7 +208,7 @@ class Reference:
             self.stopped = self.prevent(taker, friends[0])
             return False
         for o in level:
-            part = want * o.leaves // total
+            part = want * o.leaves // total // self.lot * self.lot
             if part:
                 self.trade(taker, o, part)
         while taker.leaves:
@@ -217,6 +238,8 @@ class Reference:
         first = min(by, o.reserve)
         o.reserve -= first
         o.leaves -= by - first
+        if o.part == Part.LIT and by > first:
+            self.show(Kind.REDUCE, o.side, o.side * (o.rank or 0), by - first, o.ref)
 
     def available(self, taker: Order, limit: int) -> int:
         rows = self.candidates(taker, limit)
@@ -227,17 +250,21 @@ class Reference:
 
     # --- working ---
 
+    def collect(self, o: Order, rank: int) -> None:
+        """It waits for the auction."""
+        if o.tif == AT_CLOSE:
+            self.rest(o, Part.CLOSE, rank)
+        elif o.kind == MARKET or o.tif == AT_OPEN:
+            self.rest(o, Part.CALL, rank)
+        elif o.kind >= PEG_MID:
+            o.peg = self.tick_number()
+            self.rest(o, Part.HIDDEN, None)
+        else:
+            self.rest(o, Part.HIDDEN if o.flags & HIDE else Part.LIT, rank)
+
     def work(self, o: Order, rank: int) -> None:
         if self.phase != Phase.CONTINUOUS or o.tif >= AT_OPEN:
-            if o.tif == AT_CLOSE:
-                self.rest(o, Part.CLOSE, rank)
-            elif o.kind == MARKET or o.tif == AT_OPEN:
-                self.rest(o, Part.CALL, rank)
-            elif o.kind >= PEG_MID:
-                o.peg = self.tick_number()
-                self.rest(o, Part.HIDDEN, None)
-            else:
-                self.rest(o, Part.HIDDEN if o.flags & HIDE else Part.LIT, rank)
+            self.collect(o, rank)
             return
         if o.kind >= PEG_MID:
             target = self.peg_rank(o)
@@ -246,36 +273,51 @@ class Reference:
                 self.rest(o, Part.HIDDEN, None)
                 return
             rank = target
-        if self.met(o.side) + rank >= 0:
-            if o.tif == FOK and self.available(o, rank) < o.leaves:
-                self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.FOK_UNFILLED)
-                return
-            if o.flags & MIN and o.filled == 0 and self.available(o, rank) < min(o.stop, o.leaves):
-                self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.MIN_QTY)
-                return
-            stopped = self.take(o, rank)
-            if o.leaves == 0:
-                return
-            if stopped >= 0:
-                self.tell(o, Kind.CANCELLED, o.price, o.leaves, stopped)
-                return
-        if o.tif == FOK:
+        limit = min(rank, self.band_rank(o.side))
+        behind = False  # the band has left the best order of the other side behind
+        if self.met(o.side) + limit >= 0:
+            behind = self.band is not None and self.met(o.side) > self.band_rank(-o.side)
+            if not behind:
+                if o.tif == FOK and self.available(o, limit) < o.leaves:
+                    self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.FOK_UNFILLED)
+                    return
+                if o.flags & MIN and o.filled == 0 and self.available(o, limit) < min(o.stop, o.leaves):
+                    self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.MIN_QTY)
+                    return
+                stopped = self.take(o, limit)
+                if o.leaves == 0:
+                    return
+                if stopped >= 0:
+                    self.tell(o, Kind.CANCELLED, o.price, o.leaves, stopped)
+                    return
+        beyond = behind or (limit < rank and self.met(o.side) + rank >= 0)
+        if beyond and self.band_auction and o.tif not in (IOC, FOK):
+            self.called = True
+            self.collect(o, rank)
+        elif o.tif == FOK:
             self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.FOK_UNFILLED)
         elif o.kind == MARKET:
-            self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.NO_LIQUIDITY)
-        elif o.tif == IOC:
-            self.tell(o, Kind.CANCELLED, o.price, o.leaves, CancelReason.IOC_REST)
+            reason = CancelReason.PRICE_BAND if beyond else CancelReason.NO_LIQUIDITY
+            self.tell(o, Kind.CANCELLED, o.price, o.leaves, reason)
+        elif o.tif == IOC or behind:
+            reason = CancelReason.PRICE_BAND if beyond else CancelReason.IOC_REST
+            self.tell(o, Kind.CANCELLED, o.price, o.leaves, reason)
         else:
             if o.kind >= PEG_MID:
                 o.peg = self.tick_number()
-            self.rest(o, Part.HIDDEN if o.flags & HIDE or o.kind >= PEG_MID else Part.LIT, rank)
+            self.rest(o, Part.HIDDEN if o.flags & HIDE or o.kind >= PEG_MID else Part.LIT, limit)
+
+    def band_rank(self, side: int) -> int:
+        """Highest rank at which an order of a side may execute."""
+        return TOP if self.band is None else (self.band[1] if side > 0 else -self.band[0])
 
     def peg_rank(self, o: Order) -> int | None:
         own, other = self.best(Part.LIT, o.side), self.best(Part.LIT, -o.side)
         if own == NOTHING or (o.kind == PEG_MID and other == NOTHING):
             return None
         rank = ((own - other) // 2 if o.kind == PEG_MID else own) + o.stop
-        return min(rank, o.side * o.price) if o.price else rank
+        rank = min(rank, o.side * o.price) if o.price else rank
+        return min(rank, self.band_rank(o.side))
 
     def wait(self, o: Order) -> None:
         if self.phase == Phase.CONTINUOUS and self.last and o.side * (self.last - o.stop) >= 0:
@@ -294,7 +336,7 @@ class Reference:
             self.work(o, o.side * o.price)
 
     def settle(self) -> None:
-        while self.phase == Phase.CONTINUOUS:
+        while self.phase == Phase.CONTINUOUS and not self.called:
             stops = [
                 o for o in self.orders if o.part == Part.STOPS and self.last and o.side * (self.last - o.stop) >= 0
             ]
@@ -303,7 +345,11 @@ class Reference:
                 self.orders.remove(o)
                 self.trigger(o)
             elif not self.move_pegs():
-                return
+                break
+        self.after_settling()
+
+    def after_settling(self) -> None:
+        """Auctions that were called, limit states."""
 
     def move_pegs(self) -> bool:
         for o in sorted((o for o in self.orders if o.kind >= PEG_MID), key=lambda o: o.peg):
@@ -320,57 +366,6 @@ class Reference:
 
     # --- commands ---
 
-    def shape_fault(self, c: dict[str, int]) -> bool:
-        kind, tif, flags = c["order_type"], c["tif"], c["flags"]
-        now, auction = tif in (IOC, FOK), tif >= AT_OPEN
-        if kind > PEG_PRIMARY or tif > AT_CLOSE or flags & 128:
-            return True
-        if kind >= PEG_MID and (now or auction or flags & (POST | ICEBERG | MIN | SLIDE | REDUCE)):
-            return True
-        if kind in (STOP, STOP_LIMIT) and (auction or flags & (POST | ICEBERG | MIN | SLIDE | HIDE)):
-            return True
-        if kind == MARKET and flags & (POST | ICEBERG | SLIDE | HIDE):
-            return True
-        return bool(
-            (flags & POST and (now or flags & MIN))
-            or (flags & SLIDE and not flags & POST)
-            or (flags & ICEBERG and (flags & (MIN | HIDE) or now))
-            or (auction and flags & (POST | ICEBERG | MIN | HIDE))
-        )
-
-    def bad_price(self, price: int) -> bool:
-        return price < self.tick or price > 1 << 50 or price % self.tick != 0
-
-    def fault(self, c: dict[str, int], now: int) -> int:
-        kind, tif, flags, qty = c["order_type"], c["tif"], c["flags"], c["qty"]
-        if not 0 < c["id"] <= self.max_id:
-            return RejectReason.INVALID_ID
-        if c["side"] not in (1, -1) or self.shape_fault(c):
-            return RejectReason.UNSUPPORTED
-        if self.phase == Phase.CLOSED:
-            return RejectReason.MARKET_CLOSED
-        if self.phase == Phase.HALTED:
-            return RejectReason.HALTED
-        if tif == AT_OPEN and self.phase not in (Phase.PRE_OPEN, Phase.OPENING_AUCTION):
-            return RejectReason.TOO_LATE
-        if self.phase != Phase.CONTINUOUS and (tif in (IOC, FOK) or flags & MIN):
-            return RejectReason.UNSUPPORTED
-        if (kind in (LIMIT, STOP_LIMIT) or (kind >= PEG_MID and c["price"])) and self.bad_price(c["price"]):
-            return RejectReason.INVALID_PRICE
-        if not 0 < qty <= 1 << 50:
-            return RejectReason.INVALID_QUANTITY
-        if kind in (STOP, STOP_LIMIT) and self.bad_price(c["stop_price"]):
-            return RejectReason.INVALID_PRICE
-        if kind >= PEG_MID and abs(c["stop_price"]) > 1 << 50:
-            return RejectReason.INVALID_PRICE
-        if kind == PEG_PRIMARY and c["stop_price"] % self.tick:
-            return RejectReason.INVALID_PRICE
-        if kind < STOP and flags & (ICEBERG | MIN) and not 0 < c["stop_price"] <= qty:
-            return RejectReason.INVALID_QUANTITY
-        if self.find(c["strategy"], c["id"]):
-            return RejectReason.DUPLICATE_ID
-        return RejectReason.NONE
-
     def passive(self, side: int, price: int) -> int:
         best = self.met(side)
         if best == NOTHING or best + side * price < 0:
@@ -386,7 +381,7 @@ class Reference:
         def refuse(reason: int) -> None:
             who, ident, side, price, qty = row
             answer = Kind.CANCEL_REJECTED if change else Kind.REJECTED
-            self.reports.append((who, int(answer), ident, side, price, qty, int(reason)))
+            self.say(who, answer, ident, side, price, qty, reason)
 
         if c["strategy"] >= self.participants and not (kind == Kind.CANCEL_ALL and c["strategy"] == ALL_PARTICIPANTS):
             return refuse(RejectReason.UNKNOWN_PARTICIPANT)
@@ -416,14 +411,18 @@ class Reference:
 
     def new(self, c, now, refuse) -> None:
         fault = self.fault(c, now)
-        price, side, flags = c["price"], c["side"], c["flags"]
-        if not fault and flags & POST and c["order_type"] == LIMIT and self.phase == Phase.CONTINUOUS:
-            passive = self.passive(side, price)
-            if passive != price and (not flags & SLIDE or passive < self.tick):
-                fault = RejectReason.POST_ONLY_WOULD_CROSS
-            price = passive
+        price, side, flags, qty = c["price"], c["side"], c["flags"], c["qty"]
+        if not fault and c["order_type"] == LIMIT and self.phase == Phase.CONTINUOUS:
+            price = self.in_band(side, price)
+            if flags & POST:
+                passive = self.passive(side, price)
+                if passive != price and (not flags & SLIDE or passive < self.tick):
+                    fault = RejectReason.POST_ONLY_WOULD_CROSS
+                price = passive
         if not fault and flags & REDUCE:
-            fault = RejectReason.REDUCE_ONLY
+            qty = min(qty, max(0, -side * self.positions.get(c["strategy"], 0)))
+            if qty == 0:
+                fault = RejectReason.REDUCE_ONLY
         if not fault and c["tif"] == GTD and c["expire_s"] * SECOND <= now:
             fault = RejectReason.TOO_LATE
         if fault:
@@ -432,7 +431,7 @@ class Reference:
         kind = c["order_type"]
         if kind in (MARKET, STOP):
             price = 0
-        o = Order(c["strategy"], c["id"], side, kind, c["tif"], flags, price, c["stop_price"], c["qty"], self.refs)
+        o = Order(c["strategy"], c["id"], side, kind, c["tif"], flags, price, c["stop_price"], qty, self.refs)
         o.display = c["stop_price"] if flags & ICEBERG else 0
         o.expire = c["expire_s"] * SECOND if c["tif"] == GTD else TOP
         self.tell(o, Kind.ACCEPTED, price, o.leaves, self.refs)
@@ -442,26 +441,38 @@ class Reference:
             self.work(o, TOP if kind == MARKET else side * price)
         self.settle()
 
+    def in_band(self, side: int, price: int) -> int:
+        if self.band is None or self.band_auction:
+            return price
+        return side * min(side * price, self.band_rank(side))
+
     def replace(self, o: Order, c, refuse) -> None:
         kind, price, stop = o.kind, c["price"], c["stop_price"]
         adjustable = o.part == Part.STOPS or kind >= PEG_MID
+        if o.participant in self.blocked:
+            return refuse(RejectReason.BLOCKED)
         if self.phase == Phase.CLOSED:
             return refuse(RejectReason.MARKET_CLOSED)
         if self.phase == Phase.HALTED:
             return refuse(RejectReason.HALTED)
         if (kind in (LIMIT, STOP_LIMIT) or (kind >= PEG_MID and price)) and self.bad_price(price):
             return refuse(RejectReason.INVALID_PRICE)
-        if not 0 < c["qty"] <= 1 << 50:
+        if self.bad_qty(c["qty"]):
             return refuse(RejectReason.INVALID_QUANTITY)
         if adjustable and kind < PEG_MID and self.bad_price(stop):
             return refuse(RejectReason.INVALID_PRICE)
         if kind >= PEG_MID and (abs(stop) > 1 << 50 or (kind == PEG_PRIMARY and stop % self.tick)):
             return refuse(RejectReason.INVALID_PRICE)
-        if self.phase == Phase.CONTINUOUS and kind == LIMIT and o.flags & POST and price != o.price:
+        if c["qty"] > self.max_qty.get(o.participant, 1 << 50):
+            return refuse(RejectReason.LIMIT_REACHED)
+        waits = o.part in (Part.CALL, Part.CLOSE, Part.STOPS)
+        if self.phase == Phase.CONTINUOUS and kind == LIMIT and o.flags & POST and price != o.price and not waits:
             if self.passive(o.side, price) != price:
                 return refuse(RejectReason.POST_ONLY_WOULD_CROSS)
         if kind in (MARKET, STOP):
             price = o.price
+        if kind == LIMIT and self.phase == Phase.CONTINUOUS:
+            price = self.in_band(o.side, price)
         left = c["qty"] - o.filled
         if left <= 0:
             self.end(o, Kind.CANCELLED, CancelReason.REPLACED_AWAY)
@@ -469,7 +480,7 @@ class Reference:
             self.lessen(o, o.total - left)
             self.tell(o, Kind.REPLACED, price, c["qty"], o.ref)
         else:
-            self.orders.remove(o)
+            self.leave(o)
             self.refs += 1
             o.ref, o.price, o.leaves, o.reserve = self.refs, price, left, 0
             if adjustable:

@@ -39,39 +39,121 @@ def result(x):
     return (int(prints[0]["price"]), int(prints[0]["qty"])) if prints else (0, 0)
 
 
+def ladder(rows):
+    """Orders of a table with a row a price: (quantity to buy, price, quantity to sell)."""
+    buys = [(1, bought, price) for bought, price, _ in rows if bought]
+    return buys + [(-1, sold, price) for _, price, sold in rows if sold]
+
+
 @pytest.mark.parametrize(
     "orders, reference, expected",
     [
-        # Xetra market model, example 1: one limit with the highest volume and the lowest surplus
-        ([(1, 200, 202), (1, 200, 201), (1, 300, 200), (-1, 100, 200), (-1, 200, 198), (-1, 400, 197)], 0, (200, 700)),
-        # example 2: 199 and 201 both trade 500 with 100 left to buy: the highest
-        ([(1, 400, 202), (1, 200, 201), (-1, 300, 199), (-1, 200, 198)], 0, (201, 500)),
-        # example 3: both trade 500 with 100 left to sell: the lowest
-        ([(1, 300, 202), (1, 200, 201), (-1, 400, 199), (-1, 200, 198)], 0, (199, 500)),
-        # example 4: 199 leaves 100 to buy, 202 leaves 100 to sell: the reference, kept between them
-        ([(1, 100, MARKET), (1, 100, 199), (-1, 100, MARKET), (-1, 100, 202)], 200, (200, 100)),
-        ([(1, 100, MARKET), (1, 100, 199), (-1, 100, MARKET), (-1, 100, 202)], 198, (199, 100)),
-        ([(1, 100, MARKET), (1, 100, 199), (-1, 100, MARKET), (-1, 100, 202)], 205, (202, 100)),
-        # example 5: market orders only: the reference
+        # Xetra market model equities, price determination in an auction, examples 1 to 5 and 9, with the limits and
+        # quantities that the tests of hroptatyr/clob (mmod_auction_xetra_01 to _09) took from it. 1: one limit
+        ([(1, 300, 200), (1, 200, 199), (1, 300, 198), (1, 100, 196), (-1, 100, 200), (-1, 300, 198), (-1, 400, 197)],
+         0, (198, 700)),
+        # 2: 199 and 200 trade 500 with 100 left to buy: the highest
+        ([(1, 600, 200), (1, 200, 197), (-1, 400, 201), (-1, 100, 199), (-1, 100, 198), (-1, 300, 197)], 0, (200, 500)),
+        # 3: 198 and 199 trade 500 with 100 left to sell: the lowest
+        ([(1, 300, 202), (1, 100, 201), (1, 100, 199), (1, 400, 197), (-1, 200, 201), (-1, 600, 198)], 0, (198, 500)),
+        # 4: nothing is left from 199 to 201: the reference, kept between them
+        ([(1, 300, 202), (1, 200, 201), (1, 100, 197), (-1, 100, 203), (-1, 300, 199), (-1, 200, 198)], 200,
+         (200, 500)),
+        ([(1, 300, 202), (1, 200, 201), (1, 100, 197), (-1, 100, 203), (-1, 300, 199), (-1, 200, 198)], 204,
+         (201, 500)),
+        # 5: nothing can be executed
+        ([(1, 100, 200), (1, 400, 199), (-1, 300, 202), (-1, 200, 201)], 200, (0, 0)),
+        # 9: 199 leaves 100 to buy, 201 leaves 100 to sell: the reference, kept between them
+        ([(1, 100, 202), (1, 100, 199), (1, 1_000, 198), (-1, 100, 198), (-1, 100, 201), (-1, 1_000, 202)], 200,
+         (200, 100)),
+        ([(1, 100, 202), (1, 100, 199), (1, 1_000, 198), (-1, 100, 198), (-1, 100, 201), (-1, 1_000, 202)], 190,
+         (199, 100)),
+        ([(1, 100, 202), (1, 100, 199), (1, 1_000, 198), (-1, 100, 198), (-1, 100, 201), (-1, 1_000, 202)], 210,
+         (201, 100)),
+        # ours, by the rule of the same book for market orders: alone, at the reference; with limits, where
+        # most is executed
         ([(1, 900, MARKET), (-1, 800, MARKET)], 200, (200, 800)),
         ([(1, 900, MARKET), (-1, 800, MARKET)], 0, (0, 0)),
-        # example 6: nothing can be executed
-        ([(1, 80, 200), (-1, 80, 201)], 200, (0, 0)),
-        # no surplus anywhere from 199 to 201: the reference
-        ([(1, 100, 201), (-1, 100, 199)], 200, (200, 100)),
+        ([(1, 200, MARKET), (1, 50, 199), (-1, 100, MARKET), (-1, 50, 202)], 200, (202, 150)),
+        ([(1, 100, MARKET), (1, 50, 199), (-1, 200, MARKET), (-1, 50, 202)], 200, (199, 150)),
+        ([(1, 100, MARKET), (1, 100, 199), (-1, 100, MARKET), (-1, 100, 202)], 200, (200, 100)),
     ],
-)
-def test_prices_are_those_of_the_rule_book(orders, reference, expected):
+)  # fmt: skip
+def test_prices_are_those_of_the_xetra_market_model(orders, reference, expected):
     x = make(reference)
     enter(x, orders)
     assert result(x) == expected
 
 
+@pytest.mark.parametrize(
+    "rows, reference, expected",
+    [
+        # BNB Beacon Chain, "Match Steps and Examples" (maximum volume, minimum surplus, market pressure, reference),
+        # examples 1 to 4, 5.1 and 6.2. 1 and 2: the largest execution
+        ([(150, 100, 0), (150, 98, 250), (0, 97, 50)], 0, (98, 300)),
+        ([(150, 100, 0), (50, 99, 0), (300, 97, 200), (0, 96, 100)], 0, (97, 300)),
+        # 3 and 4: the least surplus
+        ([(300, 102, 0), (100, 100, 0), (200, 99, 0), (300, 98, 250), (0, 97, 250), (0, 96, 1_000)], 0, (96, 900)),
+        ([(30, 102, 0), (10, 101, 0), (50, 99, 0), (0, 98, 10), (0, 97, 50), (15, 96, 0), (0, 95, 50)], 0, (97, 90)),
+        # 5.1: all left to sell, the lowest
+        ([(10, 102, 0), (10, 97, 0), (0, 95, 50)], 80, (95, 20)),
+        # 6.2: 97 and below leave 25 to buy, 98 and above 25 to sell; last trade 97
+        ([(25, 100, 0), (0, 98, 25), (25, 97, 0), (0, 95, 25)], 97, (97, 25)),
+        # MarketGrid, "Single-Price Auction": 290 at 12 400
+        (
+            [
+                (0, 13_100, 35), (45, 13_000, 50), (95, 12_900, 10), (25, 12_800, 15), (35, 12_700, 10),
+                (25, 12_600, 20), (55, 12_500, 90), (200, 12_400, 155), (80, 12_300, 125), (60, 12_200, 10),
+            ],
+            0,
+            (12_400, 290),
+        ),
+        # London Stock Exchange, Guide to the Trading System (MIT201): the four steps in that order; the numbers are
+        # ours. 1: most volume (101: 800, 100: 700, 102: 500)
+        ([(500, 102, 300), (400, 101, 100), (0, 100, 400), (0, 99, 300)], 0, (101, 800)),
+        # 2: 100 and 101 trade 500, with 200 and 100 left
+        ([(600, 101, 0), (100, 100, 0), (0, 99, 500)], 0, (101, 500)),
+        # 3: pressure of sellers at 100 and 101, the lowest; of buyers, the highest, wherever the reference is
+        ([(500, 101, 0), (0, 100, 600)], 101, (100, 500)),
+        ([(600, 101, 0), (0, 100, 500)], 100, (101, 500)),
+        # 4: no surplus from 98 to 102, the reference
+        ([(500, 102, 0), (0, 98, 500)], 99, (99, 500)),
+        ([(500, 102, 0), (0, 98, 500)], 97, (98, 500)),
+        # Euronext, auction price of the trading manual: most volume, then the last traded price; numbers ours
+        ([(1_000, 50, 0), (500, 49, 0), (0, 48, 1_000), (700, 47, 0)], 49, (50, 1_000)),
+        ([(1_000, 50, 0), (0, 48, 1_000), (700, 47, 0)], 49, (49, 1_000)),
+        # NASDAQ opening and closing cross, 4752(d)(2) and 4754(b)(2): most shares, least imbalance, the entered price
+        # at which shares remain unexecuted (201, of the buys at 201), the midpoint; numbers ours
+        ([(400, 202, 0), (200, 201, 0), (0, 199, 300), (0, 198, 200)], 199, (201, 500)),
+        ([(500, 202, 0), (0, 198, 500)], 200, (200, 500)),
+    ],
+)  # fmt: skip
+def test_prices_are_those_of_other_rule_books(rows, reference, expected):
+    x = make(reference)
+    enter(x, ladder(rows))
+    assert result(x) == expected
+
+
 def test_without_market_pressure_the_reference_decides():
-    # NASDAQ 4752(d)(2): most shares, least imbalance, then nearest to the midpoint
+    # Quedex, auction: most volume, least difference of the two sides, nearest to the last price; numbers ours
     x = make(reference=200, rule=1)
     enter(x, [(1, 400, 202), (1, 200, 201), (-1, 300, 199), (-1, 200, 198)])
     assert result(x) == (200, 500)
+
+
+def test_a_refill_does_not_cost_an_iceberg_its_place_in_an_auction():
+    x = make()
+    x.submit(0, 1, 1, 500, 10_000, participant=1, flags=CommandFlag.ICEBERG, stop_price=100)
+    x.submit(0, 2, 1, 200, 10_000, participant=2)
+    x.submit(0, 3, -1, 150, 10_000, participant=3)
+    x.submit(0, 4, -1, 450, 10_000, participant=4)
+    assert result(x) == (10_000, 600)
+    owners, rows = x.owned_reports()
+    bought = {1: 0, 2: 0}
+    for owner, row in zip(owners, rows, strict=True):
+        if row["kind"] == Kind.FILL and row["side"] > 0:
+            bought[int(owner)] += int(row["qty"])
+    assert bought == {1: 500, 2: 100}
 
 
 order = st.tuples(st.sampled_from([1, -1]), st.integers(1, 9), st.one_of(st.none(), st.integers(95, 105)))

@@ -11,12 +11,13 @@ The price, among the limits in the books of the auction:
 
 With market orders alone on both sides the price is the reference, and without one there is no auction. Displayed,
 hidden and at-the-open or at-the-close orders take part, with their reserves; pegs do not. Priority: market orders,
-price, displayed before auction-only before hidden, time. Self-trade prevention does not apply.
+price, displayed before auction-only before hidden, time. Self-trade prevention and minimum quantities do not apply.
 
 References
 ----------
 Xetra Market Model Equities, "Price determination in an auction" (rules 1 to 4, examples 1 to 7); London Stock Exchange
-Guide to the Trading System, "Uncrossing algorithm"; NASDAQ Rule 4752(d)(2) (volume, imbalance, midpoint).
+Guide to the Trading System, "Uncrossing algorithm"; NASDAQ Rule 4752(d)(2) (volume, imbalance, the entered price at
+which shares remain unexecuted, midpoint).
 """
 
 from __future__ import annotations
@@ -311,15 +312,22 @@ def uncross(exchange: int, instrument: int, now: int) -> int:
     price, volume = root.auction_price, root.auction_volume
     left = volume
     store = store_at(root.book_address)
+    buy, sell, buy_left, sell_left = 0, 0, 0, 0
     while left > 0:
-        buy = _head(exchange, instrument, 1, closing)
-        sell = _head(exchange, instrument, -1, closing)
+        # an order is executed to its end before the next: a refill does not cost an iceberg its place in an auction
+        if buy_left == 0:
+            buy = _head(exchange, instrument, 1, closing)
+            buy_left = order_at(store.orders_address, buy).qty + reserve_of(exchange, buy)
+        if sell_left == 0:
+            sell = _head(exchange, instrument, -1, closing)
+            sell_left = order_at(store.orders_address, sell).qty + reserve_of(exchange, sell)
         if buy == 0 or sell == 0:
             root.status = root.status | 8
             break
         buying, selling = order_at(store.orders_address, buy), order_at(store.orders_address, sell)
-        qty = min(buying.qty + reserve_of(exchange, buy), selling.qty + reserve_of(exchange, sell))
-        qty = min(qty, left)
+        qty = min(min(buy_left, sell_left), left)
+        buy_left -= qty
+        sell_left -= qty
         left -= qty
         number = root.trades + 1
         root.trades = number

@@ -48,8 +48,9 @@ def set_reference(exchange: int, instrument: int, price: int) -> None:
     if market.band_rate == 0 or price <= 0:
         return
     half = mul_div(price, market.band_rate, _ONE)
-    market.band_low = price - half
-    market.band_high = price + half
+    low, high = price - half, price + half
+    market.band_low = low + (-low) % market.tick  # whole ticks inside: an order priced at the band is displayed there
+    market.band_high = high - high % market.tick
     market.watch = market.watch | _WATCH_BANDS
 
 

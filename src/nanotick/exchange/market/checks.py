@@ -203,12 +203,12 @@ def passive_price(exchange: int, instrument: int, side: int, price: int) -> int:
 
 @called
 def band_price(exchange: int, instrument: int, side: int, price: int) -> int:
-    """A price beyond the band is moved to it (LULD): the nearest tick inside."""
+    """A price beyond the band is moved to it (LULD)."""
     market = market_at(exchange_at(exchange).markets_address + instrument * MARKET_BYTES)
     if side > 0 and price > market.band_high:
-        return market.band_high - market.band_high % market.tick
+        return market.band_high
     if side < 0 and price < market.band_low:
-        return market.band_low + (-market.band_low) % market.tick
+        return market.band_low
     return price
 
 

@@ -42,7 +42,7 @@ class MarketRules:
     indicative_ns : int
         Time between two IMBALANCE events of an auction, 0: none.
     auction_rule : int
-        0: volume, surplus, pressure, reference (Xetra, LSE, Euronext); 1: volume, surplus, reference (NASDAQ).
+        0: volume, surplus, pressure, reference (Xetra, LSE, NASDAQ); 1: volume, surplus, reference.
     """
 
     phase: Phase = Phase.CONTINUOUS

@@ -236,7 +236,7 @@ def _take_hidden(exchange: int, cell: int, price: int, now: int) -> int:
 
 @called
 def _share(exchange: int, cell: int, price: int, now: int) -> None:
-    """Pro rata: a level with more than the taker wants gives each order its part, rounded down, and the rest by time.
+    """Pro rata: a level with more than the taker wants gives each order its part in whole lots, and the rest by time.
 
     An order of the taker's firm anywhere in the level is dealt with first.
     """
@@ -251,11 +251,13 @@ def _share(exchange: int, cell: int, price: int, now: int) -> None:
             return
         slot = order_at(store.orders_address, slot).next
     want, total = taker.leaves, level.qty
+    lot = market_at(root.markets_address + taker.instrument * MARKET_BYTES).lot
     slot = level.head
     while slot != 0:  # no part is a whole order, so the queue stays as it is
         resting = order_at(store.orders_address, slot)
         following = resting.next
         part = mul_div(want, resting.qty, total)
+        part -= part % lot
         if part > 0:
             trade(exchange, slot, part, price, now)
         slot = following

@@ -1,7 +1,7 @@
 """Trading phases: what happens when a market leaves one and enters another.
 
-An auction is held when a market leaves an auction phase (or the pre-open) for continuous trading or the close, and only
-then. A halt holds none: the orders wait.
+An auction is held when a market leaves an auction phase (or the pre-open) for continuous trading or the close, and when
+it comes back to continuous trading from a halt or the close. A halt itself holds none: the orders wait.
 """
 
 from __future__ import annotations

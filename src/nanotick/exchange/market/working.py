@@ -194,7 +194,12 @@ def work(exchange: int, now: int) -> None:
             _park(exchange, now)
             return
     limit = min(taker.rank, band_rank(exchange, instrument, side))
-    if opposite_best(exchange, instrument, side) + limit >= 0:
+    best = opposite_best(exchange, instrument, side)
+    # an order that rests where the band was: to meet it would be an execution outside of where the band is
+    behind = market.band_high != 0 and best > band_rank(exchange, instrument, -side)
+    if best + limit < 0:
+        behind = False
+    elif not behind:
         if taker.tif == _FOK and available(exchange, limit, taker.leaves) < taker.leaves:
             cancel_taker(exchange, _FOK_UNFILLED, now)
             return
@@ -209,7 +214,7 @@ def work(exchange: int, now: int) -> None:
     if taker.stopped != 0:
         cancel_taker(exchange, taker.stopped - 1, now)
         return
-    beyond = limit < taker.rank and opposite_best(exchange, instrument, side) + taker.rank >= 0
+    beyond = behind or (limit < taker.rank and opposite_best(exchange, instrument, side) + taker.rank >= 0)
     if beyond and market.band_action == 1 and taker.tif != _IOC and taker.tif != _FOK:
         market.auction_end = CALLED  # `settle` begins the auction
         _collect(exchange, now)
@@ -217,7 +222,7 @@ def work(exchange: int, now: int) -> None:
         cancel_taker(exchange, _FOK_UNFILLED, now)
     elif taker.order_type == _MARKET:
         cancel_taker(exchange, _OUT_OF_BAND if beyond else _NO_LIQUIDITY, now)
-    elif taker.tif == _IOC:
+    elif taker.tif == _IOC or behind:
         cancel_taker(exchange, _OUT_OF_BAND if beyond else _IOC_REST, now)
     elif taker.order_type >= _PEG_MID:
         slot = rest_taker(exchange, HIDDEN, min(taker.rank, limit), now)
@@ -332,7 +337,7 @@ def peg_rank(exchange: int, instrument: int, side: int, order_type: int, cap: in
     """Rank of a peg now; EMPTY_RANK when what it follows is not there.
 
     A primary peg follows the best displayed price of its own side, a mid peg the middle of both, rounded to the price
-    unit away from the market. A positive offset is more aggressive on either side; the cap is a limit.
+    unit away from the market. A positive offset is more aggressive on either side; cap and band are limits.
     """
     own = lit_best(exchange, instrument, side)
     if own == EMPTY_RANK:
@@ -346,7 +351,7 @@ def peg_rank(exchange: int, instrument: int, side: int, order_type: int, cap: in
     rank += offset
     if cap != 0:
         rank = min(rank, side * cap)
-    return rank
+    return min(rank, band_rank(exchange, instrument, side))
 
 
 @called
