@@ -42,6 +42,9 @@ class Held:
 
     def __init__(self, account: DeskAccount, listing: Listing, entry: Entry, now: int) -> None:
         self.account, self.listing, self.entry = account, listing, entry
+        decimals, text = listing.price_decimals, listing.price_text
+        entry.price = text(scaled(entry.price, decimals, "limit_price")) if entry.price else ""
+        entry.stop = text(scaled(entry.stop, decimals, "stop_price")) if entry.stop else ""
         self.ident = identity("leg", account.number, entry.client, now)
         self.created, self.state = stamp(now), "held"
         self.order: DeskOrder | None = None
