@@ -55,6 +55,7 @@ METHODS = {
     "account.status": ("GET", "/api/v3/account"),
     "myTrades": ("GET", "/api/v3/myTrades"),
 }
+_WHOLE = frozenset(("recvWindow", "timestamp", "orderId", "cancelOrderId", "limit", "fromId", "startTime", "endTime"))
 CHANNELS = {"trade": "trade", "aggregate": "aggTrade", "quote": "bookTicker", "depth": "depth@100ms"}
 
 
@@ -70,7 +71,7 @@ def check_client(text: str) -> str:
     return text
 
 
-def entry_params(entry: Entry, client_key: str = "newClientOrderId") -> dict[str, str]:
+def entry_params(entry: Entry, client_key: str = "newClientOrderId", self_trade: str = "") -> dict[str, str]:
     """Parameters of a new order.
 
     Raises
@@ -92,18 +93,26 @@ def entry_params(entry: Entry, client_key: str = "newClientOrderId") -> dict[str
         params["stopPrice"] = entry.stop
     params[client_key] = check_client(entry.client)
     params["newOrderRespType"] = "ACK"
+    if self_trade:
+        params["selfTradePreventionMode"] = self_trade
     return params
 
 
-def method_of(asked: Entry | Cancel | Amend | CancelAll | Query) -> tuple[str, dict[str, str]]:
+def method_of(asked: Entry | Cancel | Amend | CancelAll | Query, self_trade: str = "") -> tuple[str, dict[str, str]]:
     """Method of the WebSocket API and parameters, before security.
+
+    Parameters
+    ----------
+    self_trade : str
+        Mode of self-trade prevention of new orders (EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, NONE); empty: the
+        symbol's own.
 
     Raises
     ------
     Unsupported
     """
     if isinstance(asked, Entry):
-        return "order.place", entry_params(asked)
+        return "order.place", entry_params(asked, self_trade=self_trade)
     if isinstance(asked, CancelAll):
         if not asked.symbol:
             return _every("openOrders.cancelAll")
@@ -116,7 +125,7 @@ def method_of(asked: Entry | Cancel | Amend | CancelAll | Query) -> tuple[str, d
         else:
             params["cancelOrigClientOrderId"] = asked.client
         params["cancelNewClientOrderId"] = check_client(REPLACING + asked.client)
-        return "order.cancelReplace", {**params, **entry_params(entry)}
+        return "order.cancelReplace", {**params, **entry_params(entry, self_trade=self_trade)}
     params = {"symbol": asked.symbol}
     if asked.order:
         params["orderId"] = asked.order
@@ -135,6 +144,7 @@ def encode(
     now_ms: int,
     signer: BinanceSigner | None,
     recv_window_ms: int = 5000,
+    self_trade: str = "",
 ) -> bytes:
     """A frame of the WebSocket API.
 
@@ -146,12 +156,14 @@ def encode(
         The venue's time, ms UTC.
     signer : BinanceHmac or BinanceEd25519, optional
         None on a connection that has logged on.
+    self_trade : str
+        As in `method_of`.
 
     Raises
     ------
     Unsupported
     """
-    method, params = method_of(asked)
+    method, params = method_of(asked, self_trade)
     return encode_method(method, params, request, now_ms, signer, recv_window_ms)
 
 
@@ -169,12 +181,16 @@ def encode_method(
     if signer is not None:
         params["apiKey"] = signer.key
         params["signature"] = signer.sign(sorted_text(params).encode())
-    sent: dict[str, Any] = {**params, "timestamp": now_ms, "recvWindow": recv_window_ms}
+    sent: dict[str, Any] = {name: int(value) if name in _WHOLE else value for name, value in params.items()}
     return msgspec.json.encode({"id": request, "method": method, "params": sent})
 
 
 def encode_rest(
-    asked: Entry | Cancel | Amend | CancelAll | Query, now_ms: int, signer: BinanceSigner, recv_window_ms: int = 5000
+    asked: Entry | Cancel | Amend | CancelAll | Query,
+    now_ms: int,
+    signer: BinanceSigner,
+    recv_window_ms: int = 5000,
+    self_trade: str = "",
 ) -> Request:
     """The same over REST.
 
@@ -182,7 +198,7 @@ def encode_rest(
     ------
     Unsupported
     """
-    method, params = method_of(asked)
+    method, params = method_of(asked, self_trade)
     return rest_request(*METHODS[method], params, now_ms, signer, recv_window_ms)
 
 

@@ -113,7 +113,15 @@ class UserEvents:
         ------
         WireError
         """
-        message = fields.mapping(decode(data), "message")
+        return self.decode_message(fields.mapping(decode(data), "message"))
+
+    def decode_message(self, message: dict[str, Any]) -> list[Private]:
+        """As `decode_frame`, its JSON decoded already.
+
+        Raises
+        ------
+        WireError
+        """
         if "event" in message:
             return self.event(fields.mapping(message["event"], "event"))
         if "e" in message:

@@ -251,24 +251,34 @@ class BinanceOrderWriter:
     instruments : InstrumentTable
     ids : ClientIds
     signer : BinanceHmac or BinanceEd25519
+    recv_window_ms : int
+    self_trade : str
+        As in `binance_orders.method_of`.
     """
 
     _END = b'"}}'
 
-    def __init__(self, instruments: InstrumentTable, ids: ClientIds, signer: BinanceSigner) -> None:
-        self._signer = signer
+    def __init__(
+        self,
+        instruments: InstrumentTable,
+        ids: ClientIds,
+        signer: BinanceSigner,
+        recv_window_ms: int = 5000,
+        self_trade: str = "",
+    ) -> None:
+        self._signer, self._settings = signer, (recv_window_ms, self_trade)
         self._frame = OrderWriter(instruments, ids, self._head)
         self._signed = OrderWriter(instruments, ids, self._payload)
 
     def _head(self, entry: Entry, stamp: int) -> bytes:
-        frame = encode_binance(entry, entry.client, stamp, _Unsigned(self._signer.key))  # type: ignore[arg-type]
+        frame = encode_binance(entry, entry.client, stamp, _Unsigned(self._signer.key), *self._settings)  # type: ignore[arg-type]
         if not frame.endswith(self._END):
             raise Unsupported("a frame that does not end with its signature")
         return frame[: -len(self._END)]
 
     def _payload(self, entry: Entry, stamp: int) -> bytes:
         unsigned = _Unsigned(self._signer.key)
-        encode_binance(entry, entry.client, stamp, unsigned)  # type: ignore[arg-type]
+        encode_binance(entry, entry.client, stamp, unsigned, *self._settings)  # type: ignore[arg-type]
         return unsigned.payload
 
     def prepare(self, instrument: int, side: int, order_type: int, tif: int, post_only: bool = False) -> None:

@@ -1,1 +1,1 @@
-"""Binance spot: the market data connection."""
+"""Binance spot: the market data connection, the trader, and what is listed."""
