@@ -28,6 +28,7 @@ import numpy as np
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.log import Log, Logger
 from nanotick.core.records import BOTH_SIDES, EVENT, RECORD_SIZE, Flag, Kind
+from nanotick.core.secret import redact
 from nanotick.venues.backoff import Backoff, BackoffLimits
 from nanotick.venues.host import Headers, Host, Link, Timer
 from nanotick.wire.json_text import WireError
@@ -285,7 +286,7 @@ class Feed:
         """Give a connection up: it ended, or what it says makes no sense any more."""
         if talk.over:
             return
-        now = self.host.now()
+        reason, now = redact(reason), self.host.now()
         was_live, lasted = talk.live_ns > 0, now - talk.live_ns
         self._end(talk)
         self.error = reason

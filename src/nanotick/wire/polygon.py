@@ -20,7 +20,7 @@ VENUE = "POLYGON"
 # trades that do not count in volume: official open and close, corrected consolidated close
 NO_VOLUME = frozenset((15, 16, 38))
 _OTHER = frozenset("LULD NOI FMV XT XQ XA XAS C CA CAS XL2".split())
-_CHANNELS = {"trade": "T", "quote": "Q", "bar": "AM", "second": "A", "value": "V"}
+CHANNELS = {"trade": "T", "quote": "Q", "bar": "AM", "second": "A", "value": "V"}
 
 
 def _number(item: dict[str, Any], key: str) -> str:
@@ -124,7 +124,7 @@ def encode(asked: Login | Subscribe) -> bytes:
         return msgspec.json.encode({"action": "auth", "params": asked.key})
     names = []
     for channel, symbol in asked.channels:
-        if channel not in _CHANNELS:
-            raise Unsupported(f"Polygon has no channel {channel!r}; it has {', '.join(_CHANNELS)}")
-        names.append(f"{_CHANNELS[channel]}.{symbol or '*'}")
+        if channel not in CHANNELS:
+            raise Unsupported(f"Polygon has no channel {channel!r}; it has {', '.join(CHANNELS)}")
+        names.append(f"{CHANNELS[channel]}.{symbol or '*'}")
     return msgspec.json.encode({"action": "subscribe" if asked.on else "unsubscribe", "params": ",".join(names)})

@@ -10,10 +10,10 @@ import msgspec
 from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode
 from nanotick.wire.messages import Bar, Mark, Message, Notice, Quote, Trade
-from nanotick.wire.polygon import _CHANNELS
+from nanotick.wire.polygon import CHANNELS
 from nanotick.wire.requests import Login, Subscribe
 
-_NAMES = {code: name for name, code in _CHANNELS.items()}
+_NAMES = {code: name for name, code in CHANNELS.items()}
 _MS = 1_000_000
 CONNECTED = Notice("connected", "Connected Successfully")
 AUTHENTICATED = Notice("auth_success", "authenticated")

@@ -1,0 +1,1 @@
+"""Yahoo: bars of the past."""
