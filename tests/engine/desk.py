@@ -49,8 +49,25 @@ class Listener(Strategy):
         self.heard += 1
 
 
-def local_side(limits: RiskLimits | None = None, **more: Any) -> LocalSide:
-    setups = [StrategySetup(Sender(), cash=CASH), StrategySetup(Listener(), cash=CASH)]
+class Busy(Strategy):
+    """At every book event one of: a new buy, a replace of the oldest order, a cancel of it, by turns."""
+
+    turn: int = 0
+
+    def on_book(self, ctx: Any) -> None:
+        self.turn += 1
+        what = self.turn % 4
+        oldest = ctx.first_order()
+        if what < 2 or oldest == 0:
+            ctx.buy(10 + self.turn % 7, ctx.best_bid() - self.turn % 5)
+        elif what == 2:
+            ctx.replace(oldest, ctx.best_bid() - 6, 30)
+        else:
+            ctx.cancel(oldest)
+
+
+def local_side(limits: RiskLimits | None = None, strategy: Strategy | None = None, **more: Any) -> LocalSide:
+    setups = [StrategySetup(strategy or Sender(), cash=CASH), StrategySetup(Listener(), cash=CASH)]
     return LocalSide(
         Arena(SMALL.arena_bytes), TABLE, setups, limits or RiskLimits(duplicate_window_s="unlimited"), SMALL,
         currency="USD", rates={"BTC": "60000"}, **more,

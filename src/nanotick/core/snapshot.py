@@ -38,6 +38,7 @@ from nanotick.core.arena import (
     state_digest,
     volatile_fields,
 )
+from nanotick.core.crash_points import crash_point
 from nanotick.core.files import sync_directory
 
 MAGIC = b"NTSNAP01"
@@ -94,7 +95,9 @@ def write_snapshot(arena: Arena, path: Path, sequence: int) -> bytes:
         file.write(total.digest())
         file.flush()
         os.fsync(file.fileno())
+    crash_point("snapshot.written")
     os.replace(file.name, path)
+    crash_point("snapshot.renamed")
     sync_directory(path.parent)
     return digest
 
@@ -266,6 +269,7 @@ class SnapshotStore:
             )
         path = self.directory / f"{sequence:020d}{SUFFIX}"
         write_snapshot(arena, path, sequence)
+        crash_point("snapshot.kept")
         for old in self.paths()[: -self.keep]:
             old.unlink()
         for leftover in sorted(self.directory.glob("*.tmp")):

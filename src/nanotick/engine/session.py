@@ -14,6 +14,7 @@ decision waits. All addresses are fixed at the start and nothing is allocated af
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanotick.core.arena import Arena
+from nanotick.core.crash_points import ARMED, crash_point
 from nanotick.core.journal import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_S, Journal, JournalError
 from nanotick.core.records import ALL_INSTRUMENTS, ALL_STRATEGIES, COMMAND, EVENT, ControlAction, Kind
 from nanotick.core.snapshot import SnapshotStore
@@ -45,6 +47,7 @@ from nanotick.engine.session_loop import (
 GATEWAY_RECORDS = 4 * OUTPUT_RESERVE
 SNAPSHOT_RECORDS = 5_000_000  # a second or two of replay
 SNAPSHOTS = "snapshots"
+_CRASH_NAMES = {int(Kind.NEW): "new", int(Kind.CANCEL): "cancel", int(Kind.REPLACE_ORDER): "replace"}
 
 
 class Source(Protocol):
@@ -192,6 +195,7 @@ class Session:
                 self.row["next_sample"] = found.now + interval
             if len(found.unsent):
                 journal.append_array(found.unsent)
+                crash_point("resume.journaled")
                 self._gateway.view[: len(found.unsent)] = found.unsent
                 self.row["gateway_count"] = len(found.unsent)
             self._keep(journal)
@@ -248,12 +252,23 @@ class Session:
             The journal has stopped. What it did not take is not handed on but for cancels; send those, then
             `cancel_everything`.
         """
+        if ARMED.label:
+            self._crash_among(events_address, count, "take.before", "fill.before")
         done = 0
         while done < count:
             done += int(run_events(self.address, events_address + done * EVENT.itemsize, count - done))
             if done < count and not self._make_room():
                 break
+        if ARMED.label:
+            self._crash_among(events_address, done, "take.journaled", "fill.booked")
         return done
+
+    @staticmethod
+    def _crash_among(events_address: int, count: int, label: str, of_fill: str) -> None:
+        events = np.frombuffer(ctypes.string_at(events_address, count * EVENT.itemsize), EVENT)
+        crash_point(label)
+        if np.any(events["kind"] == int(Kind.FILL)):
+            crash_point(of_fill)
 
     def take_array(self, events: npt.NDArray[Any]) -> int:
         """`take`, from a contiguous EVENT array; its `ts_recv` may be moved forward to the session's time."""
@@ -384,9 +399,18 @@ class Session:
         """Give the gateway what waits; gives how many."""
         count = int(self._record.gateway_count)
         if count:
+            if ARMED.label:
+                self._crash_at_commands("before")
             gateway.send(self.commands_address, count)
+            if ARMED.label:
+                self._crash_at_commands("sent")
             self._record.gateway_count = 0
         return count
+
+    def _crash_at_commands(self, where: str) -> None:
+        for kind in np.unique(self.commands()["kind"]).tolist():
+            if kind in _CRASH_NAMES:
+                crash_point(f"{_CRASH_NAMES[kind]}.{where}")
 
     def drain(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Take the records and the marks put out since the last call."""
