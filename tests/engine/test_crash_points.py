@@ -232,7 +232,7 @@ def test_a_session_killed_at_a_label_twenty_times(label: str, tmp_path: Path, wh
 def test_cut_between_any_two_records_the_rest_of_the_step_waits_to_be_sent(tmp_path: Path, whole: np.ndarray) -> None:
     """The instants inside the kernel: after each append, and before each."""
     commands = whole["kind"] >= NEW
-    ends = range(len(whole) - (20 if INTERPRET else 60), len(whole))
+    ends = range(len(whole) - (20 if INTERPRET else 30), len(whole))
     for end in ends:
         directory = cut_journal(whole, end, tmp_path / str(end))
         found = recover(directory)

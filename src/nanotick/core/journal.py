@@ -35,6 +35,7 @@ from nanotick.core.journal_kernel import (
     append_one,
     journal_append,
     journal_at,
+    journal_room,
 )
 from nanotick.core.journal_recovery import WRITER_FILE, Recovery, boot_id, recover
 from nanotick.core.journal_segment import (
@@ -47,7 +48,7 @@ from nanotick.core.journal_segment import (
     create_segment,
 )
 from nanotick.core.journal_sync import SegmentSync
-from nanotick.core.memory import load_acquire
+from nanotick.core.memory import load_acquire, store_release
 from nanotick.core.records import RECORD_SIZE
 
 __all__ = [
@@ -208,17 +209,21 @@ class Journal:
             raise JournalError(f"{self.directory}: the journal has stopped: {self.error}") from self.error
         self.roll()
 
-    def roll(self) -> None:
-        """Make the next segment ready, so that an append which gave JOURNAL_FULL succeeds.
+    def roll(self, records: int = 1) -> None:
+        """Make the next segment ready, so that so many records can be appended.
 
         Raises
         ------
         JournalError
-            The disk refuses.
+            The disk refuses, and there is less room than that.
         """
         self._sync.prepare()
-        if load_acquire(self.address + READY) == 0 and self._state.block == self._state.end:
+        if load_acquire(self.address + READY) == 0 and journal_room(self.address) < records:
             raise JournalError(f"{self.directory}: no room for another segment: {self.error}") from self.error
+
+    def fail(self) -> None:
+        """Stop for good: from here on no append succeeds."""
+        store_release(self.address + FAILED, 1)
 
     def sync(self) -> int:
         """Make every record appended before this call durable; gives the last one's sequence number.

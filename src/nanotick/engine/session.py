@@ -295,7 +295,7 @@ class Session:
         """Whether it is worth going on at once."""
         state = self._record.state
         if state == SessionState.JOURNAL_FULL and self.journal is not None:
-            self.journal.roll()
+            self.journal.roll(STEP_RECORDS)
             return True
         if state == SessionState.JOURNAL_FAILED and self.journal is not None:
             error = self.journal.error
@@ -379,7 +379,12 @@ class Session:
         self._put(now)
 
     def cancel_everything(self, now: int, reason: int = 1) -> int:
-        """Kill without the journal, for when it has stopped; gives how many cancels wait to be sent."""
+        """Kill without the journal, for when it has stopped or has no room; gives how many cancels wait to be sent.
+
+        The journal takes nothing after this: what is done here is not in it.
+        """
+        if self.journal is not None:
+            self.journal.fail()
         self._fill_control(ControlAction.KILL, 0, ALL_INSTRUMENTS, reason)
         self._one["ts_venue"] = self._one["ts_recv"] = now
         return int(run_unjournaled(self.address, self._one.ctypes.data))
