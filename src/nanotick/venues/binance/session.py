@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nanotick.venues.backoff import BackoffLimits
-from nanotick.venues.binance.clock import ServerClock
+from nanotick.venues.clock import VenueClock
 from nanotick.venues.feed import Conversation, Pace, State
 from nanotick.venues.host import Timer
 from nanotick.venues.private import PrivateStream
@@ -65,7 +65,7 @@ class BinanceSession:
 
     Attributes
     ----------
-    clock : ServerClock
+    clock : VenueClock
     stream : PrivateStream
     """
 
@@ -79,7 +79,7 @@ class BinanceSession:
     ) -> None:
         self._trader, self._signer, self._window, self._timeout = trader, signer, recv_window_ms, timeout_ns
         self.logs_on = isinstance(signer, BinanceEd25519)
-        self.clock = ServerClock()
+        self.clock = VenueClock()
         self.stream = PrivateStream(trader, endpoints, self._decode, self._greet, self._heard, PACE)
         self._events = UserEvents()
         self._calls: dict[str, _Call] = {}
