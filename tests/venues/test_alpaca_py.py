@@ -129,7 +129,8 @@ def test_every_request_class_and_time_in_force_is_taken(served, client):
         order = client.submit_order(
             LimitOrderRequest(
                 **kept, limit_price=low, order_class=OrderClass.BRACKET,
-                take_profit=TakeProfitRequest(limit_price=high), stop_loss=StopLossRequest(stop_price=round(low - 5, 2)),
+                take_profit=TakeProfitRequest(limit_price=high),
+                stop_loss=StopLossRequest(stop_price=round(low - 5, 2)),
             )
         )  # fmt: skip
         assert order.order_class == OrderClass.BRACKET and len(order.legs) == 2

@@ -38,6 +38,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("monte-carlo", "nanotick.cli.monte_carlo:monte_carlo", "Try a strategy in many markets and redraw its returns."),
     ("data", "nanotick.cli.data:app", "Convert, inspect and validate recorded market data."),
     ("market", "nanotick.cli.market:app", "List, fit, simulate and measure living markets."),
+    ("venue", "nanotick.cli.venue:app", "Serve a venue's own protocols in front of a simulated market."),
     ("strategies", "nanotick.cli.strategies:strategies", "List the built-in strategies and their parameters."),
     ("warmup", "nanotick.cli.warmup:warmup", "Compile every kernel now, instead of at first use."),
     ("doctor", "nanotick.cli.doctor:doctor", "Check what nanotick needs of this machine."),

@@ -298,6 +298,9 @@ class PacedMarket:
         if self._running:
             return
         self._running = True
+        for exchange in self.exchanges:  # what answers commands and questions is compiled now, not at the first of them
+            exchange.clock(self.time)
+            exchange.book.depth(0, 1, 1)
         start = self.source.start_ns + self._warm_up
         while self.source.due() <= start:
             before = self.source.due()
