@@ -23,6 +23,7 @@ USAGE = 2
 
 app = App(name="data", help="Convert, inspect and validate recorded market data.")
 app.command("nanotick.cli.synthetic:synthetic", name="synthetic", help="Generate a synthetic day as an event file.")
+app.command("nanotick.cli.yahoo:yahoo", name="yahoo")
 
 Format = Annotated[str, Parameter(name=["--format", "-f"], help="Source format; recognised by content when left out.")]
 Symbols = Annotated[tuple[str, ...], Parameter(name="--symbol", help="Only this symbol; may be repeated.")]

@@ -4,8 +4,8 @@
 
 Of the latest answers the surest counts: the one with the shortest round trip, each widened by what two clocks may have
 drifted apart since (500 parts in a million, MAXFREQ of RFC 5905). An answer that contradicts the estimate by more than
-both may err is a step of one of the clocks once a second answer agrees with it. A clock that does not go on is told from
-a step by its own time, which stands.
+both may err is a step of one of the clocks once a second answer agrees with it. A clock that does not go on is told
+from a step by its own time, which stands.
 
 The venue's time is for signing requests and for watching. What orders events is the host's clock, which never goes
 back, whatever the venue's does. Alarms follow FINRA 4590 and CAT (50 ms to UTC) by default.

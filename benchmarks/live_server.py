@@ -1,0 +1,131 @@
+"""The other end of `bench_live`, in a process of its own: prints its port, ends when its standard input closes.
+
+    python -m benchmarks.live_server '{"work": "echo", "spin": false}'
+
+Works: `echo` (our host), `bare` (picows alone), `stream` (messages as fast as they are taken, or `rate` a second; each
+holds the time when it was sent), `http` (an order's answer for each POST).
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+from nanotick.venues.host import Headers, Link, LinkUser
+from nanotick.venues.sockets import Sockets, new_loop
+from nanotick.wire.requests import Request, Response
+
+QUOTE = (
+    b'[{"ev":"Q","sym":"MSFT","bx":4,"bp":114.125,"bs":100,"ax":7,"ap":114.128,"as":160,"c":0,"i":[604],'
+    b'"t":1536036818784,"q":%d,"z":3}]'
+)
+ORDER_ANSWER = json.dumps(
+    {"id": "904837e3-3b76-47ec-b432-046db621571b", "client_order_id": "n0000070000000001f", "symbol": "MSFT",
+     "qty": "100", "filled_qty": "0", "side": "buy", "type": "limit", "limit_price": "114.12", "time_in_force": "day",
+     "status": "new", "submitted_at": "2026-01-02T15:30:00.123456789Z"}
+).encode()  # fmt: skip
+_BATCH = 256
+_MOST_WAITING = 1 << 20
+
+
+class Echo:
+    """Sends back what it gets."""
+
+    def opened(self, link: Link) -> None:
+        pass
+
+    def message(self, link: Link, data: bytes | memoryview, now: int) -> None:
+        link.send(data)
+
+    def closed(self, link: Link | None, reason: str) -> None:
+        pass
+
+
+class Stream:
+    """Sends `count` messages, then a last one of another kind."""
+
+    def __init__(self, host: Sockets, count: int, rate: int) -> None:
+        self.host, self.count, self.rate = host, count, rate
+        self.sent = self.began = 0
+
+    def opened(self, link: Link) -> None:
+        self.link, self.began = link, time.time_ns()
+        self.turn()
+
+    def turn(self) -> None:
+        now, link = time.time_ns(), self.link
+        due = (now - self.began) * self.rate // 10**9 if self.rate else self.sent + _BATCH
+        while self.sent < min(due, self.count) and link.waiting < _MOST_WAITING:
+            link.send(QUOTE % time.time_ns())
+            self.sent += 1
+        if self.sent < self.count:
+            self.host.at(now + 1_000_000 if self.rate else now, self.turn)
+
+    def message(self, link: Link, data: bytes | memoryview, now: int) -> None:
+        pass
+
+    def closed(self, link: Link | None, reason: str) -> None:
+        pass
+
+
+class Venue:
+    """A site for all works."""
+
+    def __init__(self, host: Sockets, settings: dict[str, Any]) -> None:
+        self.host, self.settings = host, settings
+
+    def request(self, request: Request, peer: str, answer: Any) -> None:
+        answer(Response(200, (("Content-Type", "application/json"),), ORDER_ANSWER))
+
+    def upgrade(self, path: str, headers: Headers, peer: str) -> LinkUser | Response:
+        if self.settings["work"] == "stream":
+            return Stream(self.host, self.settings["count"], self.settings.get("rate", 0))
+        return Echo()
+
+
+def serve(settings: dict[str, Any]) -> None:
+    with Sockets(spin=settings.get("spin", False)) as host:
+        port = host.serve(Venue(host, settings), certificate=settings.get("certificate"), key=settings.get("key"))
+        print(port, flush=True)
+        host.loop.add_reader(0, host.stop)
+        host.run()
+
+
+def serve_bare(settings: dict[str, Any]) -> None:
+    from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
+
+    class Listener(WSListener):  # type: ignore[misc]
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+            else:
+                transport.send(frame.msg_type, frame.get_payload_as_bytes())
+
+    loop = new_loop()
+    asyncio.set_event_loop(loop)
+    context = None
+    if settings.get("certificate"):
+        from nanotick.venues.tls import server_context
+
+        context = server_context(settings["certificate"], settings["key"])
+    server = loop.run_until_complete(ws_create_server(lambda request: Listener(), "127.0.0.1", 0, ssl=context))
+    print(server.sockets[0].getsockname()[1], flush=True)
+    loop.add_reader(0, loop.stop)
+    if settings.get("spin"):
+        spin(loop)
+    loop.run_forever()
+
+
+def spin(loop: asyncio.AbstractEventLoop) -> None:
+    """Never let a loop sleep."""
+
+    def turn() -> None:
+        loop.call_soon(turn)
+
+    turn()
+
+
+if __name__ == "__main__":
+    wanted = json.loads(sys.argv[1])
+    (serve_bare if wanted["work"] == "bare" else serve)(wanted)
