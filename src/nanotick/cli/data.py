@@ -23,7 +23,12 @@ USAGE = 2
 
 app = App(name="data", help="Convert, inspect and validate recorded market data.")
 app.command("nanotick.cli.synthetic:synthetic", name="synthetic", help="Generate a synthetic day as an event file.")
-app.command("nanotick.cli.yahoo:yahoo", name="yahoo")
+app.command(
+    "nanotick.cli.yahoo:yahoo",
+    name="yahoo",
+    help="Fetch bars of the past from Yahoo as an event file.\n\nFor example:\n\n"
+    "nanotick data yahoo AAPL MSFT --start 2026-01-02 --end 2026-07-01 -o daily.nt",
+)
 
 Format = Annotated[str, Parameter(name=["--format", "-f"], help="Source format; recognised by content when left out.")]
 Symbols = Annotated[tuple[str, ...], Parameter(name="--symbol", help="Only this symbol; may be repeated.")]
@@ -56,8 +61,10 @@ BaseLatency = Annotated[
 def fail(message: str, code: int) -> int:
     """Say on standard error what went wrong; gives the exit code back."""
     from rich.console import Console
+    from rich.markup import escape
 
-    Console(stderr=True).print(f"[red]error:[/] {message}", highlight=False, markup=True, soft_wrap=True)
+    # a message may hold brackets of its own: pip install 'nanotick[databento]'
+    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, markup=True, soft_wrap=True)
     return code
 
 
