@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nanotick.cli.app import BAD, DONE, USAGE, run
+from nanotick.core.records import Flag, Kind
 from nanotick.data.eventfile import EventFile
 from nanotick.exchange.agents.description import read_description, shipped
 
@@ -68,6 +69,32 @@ def test_facts_name_value_range_and_source(minute, capsys):
     assert sum(bool(fact["source"]) for fact in facts.values()) >= 8
     assert run(["market", "facts", str(minute)]) == DONE
     assert "Bouchaud" in capsys.readouterr().out
+
+
+def test_facts_of_a_described_market_are_measured_over_seeds(capsys, tmp_path):
+    command = ["market", "facts", "us-equities", "--symbols", "SPY,PFE", "--seeds", "2", "--duration", "60", "--json"]
+    assert run(command) == DONE
+    sheets = as_json(capsys)
+    assert [sheet["label"] for sheet in sheets] == [
+        "us-equities, seed 1", "us-equities, seed 2", "us-equities, 2 seeds",
+    ]  # fmt: skip
+    (impact,) = sheets[2]["facts"]
+    assert impact["name"] == "metaorder_exponent" and impact["value"] is None and "needed" in impact["note"]
+    assert run(["market", "facts", "us-equities", "day.nt"]) in (BAD, USAGE)
+    assert "alone" in capsys.readouterr().err
+
+
+def test_a_whole_day_has_its_auctions(tmp_path, capsys):
+    out = tmp_path / "day.nt"
+    command = ["market", "simulate", "us-equities", "--symbols", "IYR", "--whole-day", "--duration", "330", "--json"]
+    assert run([*command, "-o", str(out)]) == DONE
+    events = EventFile.open(out).events
+    opening = read_description("us-equities").start_ns
+    crossed = events[events["flags"] & int(Flag.AUCTION) != 0]
+    assert len(crossed) and (crossed["ts_venue"] == opening).all()
+    assert (events["ts_venue"] < opening).any() and (events["kind"] == int(Kind.IMBALANCE)).sum() > 20
+    assert run(["market", "simulate", "crypto", "--whole-day", "-o", str(out)]) in (BAD, USAGE)
+    assert "auctions" in capsys.readouterr().err
 
 
 def test_a_market_is_fitted_and_runs(minute, tmp_path, capsys):

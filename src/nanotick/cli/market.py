@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
     from nanotick.core.instruments import InstrumentTable
+    from nanotick.exchange.agents.description import MarketDescription
     from nanotick.exchange.agents.facts import FactSheet
     from nanotick.exchange.agents.observe import Observation
 
@@ -202,9 +203,27 @@ def fit(
     return 0
 
 
+def _described(files: tuple[Path, ...], symbols: tuple[str, ...]) -> MarketDescription | None:
+    """The described market that is to be simulated, None when files of events are given."""
+    from nanotick.exchange.agents.description import read_description, shipped
+
+    yaml = [path for path in files if path.suffix in (".yaml", ".yml") or str(path) in shipped()]
+    if not yaml:
+        return None
+    if len(files) > 1:
+        raise ValueError(f"{yaml[0]} is a described market: give it alone, and files of events with --against")
+    chosen = tuple(s for text in symbols for s in text.split(",") if s)
+    found = read_description(yaml[0])
+    return found.only(chosen) if chosen else found
+
+
 @app.command
 def facts(
     *files: Path,
+    seeds: int = 1,
+    seed: int = 1,
+    duration: float | None = None,
+    symbols: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     against: Annotated[tuple[Path, ...], Parameter(name="--against", negative="")] = (),
     svg: Path | None = None,
     data_format: Format = "",
@@ -212,16 +231,29 @@ def facts(
 ) -> int:
     """Measure the stylised facts of a market, simulated or recorded, and set two side by side.
 
+    Of a described market the impact of large orders is measured too, over all seeds together.
+
     For example:
 
     nanotick market facts day.nt
+
+    nanotick market facts us-equities --symbols SPY,AAPL,QQQ,META,PFE --seeds 5
 
     nanotick market facts simulated.nt --against GOOG_2012-06-21_10.zip --svg facts.svg
 
     Parameters
     ----------
     files
-        Event files, or recordings in any format of `nanotick data formats`, of one market.
+        Event files, or recordings in any format of `nanotick data formats`, of one market; or one described market, a
+        name of `nanotick market list` or a YAML file, which is simulated.
+    seeds
+        How many runs of a described market, from `seed` on.
+    seed
+        The first of them.
+    duration
+        Seconds of a described market's time; the whole session when left out.
+    symbols
+        Only these of a described market, separated by commas.
     against
         A second market, usually a real recording; may be repeated for its parts.
     svg
@@ -233,11 +265,19 @@ def facts(
     """
     from nanotick.cli.progress import RunProgress, cold_sentence, print_json
     from nanotick.exchange.agents.facts import stylised_facts
+    from nanotick.exchange.agents.metaorders import simulated_facts
 
+    described = _described(files, symbols)
+    if seeds < 1 or (duration is not None and duration <= 0):
+        raise ValueError(f"seeds must be 1 or more and duration positive, found {seeds} and {duration}")
     sheets: list[FactSheet] = []
     with RunProgress("measuring", as_json) as progress:
         progress.waiting(cold_sentence())
-        for group in (files, against):
+        if described is not None:
+            sheets += simulated_facts(
+                described, range(seed, seed + seeds), duration, lambda done: progress.share(round(done * 1e4), 10_000)
+            )
+        for group in (() if described is not None else files, against):
             if group or not sheets:
                 seen = observe_files(group, data_format, progress, False)
                 sheets.append(stylised_facts(seen, ", ".join(path.name for path in group)))

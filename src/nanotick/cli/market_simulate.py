@@ -17,6 +17,7 @@ def simulate(
     seed: int = 1,
     duration: float | None = None,
     symbols: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    whole_day: Annotated[bool, Parameter(negative="")] = False,
     speed: float = 0.0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
@@ -25,6 +26,8 @@ def simulate(
     For example:
 
     nanotick market simulate us-equities --symbols SPY,AAPL --duration 3600 -o hour.nt
+
+    nanotick market simulate us-equities --symbols SPY --whole-day -o day.nt
 
     nanotick market simulate mine.yaml --seed 7 -o day.nt.zst && nanotick market facts day.nt.zst
 
@@ -40,6 +43,9 @@ def simulate(
         Seconds of the market's time; the whole session when left out.
     symbols
         Only these, separated by commas.
+    whole_day
+        Begin where orders are collected for the opening auction and end with the closing one, as the description's
+        `auctions` say; else trading is continuous from the start.
     speed
         Times real time; 0: as fast as it goes.
     as_json
@@ -63,10 +69,10 @@ def simulate(
         raise ValueError(f"duration must be positive and speed 0 or more, found {duration} and {speed}")
     with RunProgress("simulating", as_json) as progress:
         progress.waiting(cold_sentence("world_step"))
-        living = LivingMarket(described, seed)
+        living = LivingMarket(described, seed, whole_day=whole_day)
         make_ready(world_step)
-        start = described.start_ns
-        until = described.end_ns if duration is None else min(described.end_ns, start + int(duration * 1e9))
+        start = living.start_ns
+        until = living.end_ns if duration is None else min(living.end_ns, start + int(duration * 1e9))
         latency = int(described.feed_latency_us * 1_000)
         began, cpu = time.perf_counter(), time.process_time()
         meta: dict[str, Any] = {"source": f"market {described.name}, seed {seed}", "format": "nanotick market"}

@@ -8,8 +8,8 @@ from nanotick.exchange.agents.facts import (
     excess_kurtosis,
     fluctuation_exponent,
     hill,
-    power_exponent,
 )
+from nanotick.exchange.agents.power_law import power_law
 
 
 @pytest.mark.parametrize("alpha", [2.0, 3.0, 5.0])
@@ -51,4 +51,25 @@ def test_the_impact_exponent_is_found_through_noise(exponent) -> None:
     rng = np.random.default_rng(5)  # its own: the order of tests must not matter
     size = rng.lognormal(sigma=1.0, size=20_000)
     move = size**exponent + rng.normal(size=20_000)
-    assert power_exponent(size, move)[0] == pytest.approx(exponent, abs=0.05)
+    law = power_law(size, move)
+    assert law.exponent == pytest.approx(exponent, abs=0.05) and law.factor == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_error_of_the_exponent_is_what_it_scatters_by() -> None:
+    """Noise that grows with size, as that of large orders does."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(60):
+        size = rng.lognormal(-6.0, 1.3, size=1_200)
+        found.append(power_law(size, 0.8 * size**0.5 + rng.normal(size=len(size)) * np.sqrt(size) * 3, 10))
+    exponents = np.array([law.exponent for law in found])
+    errors = np.array([law.error for law in found])
+    assert np.nanmean(exponents) == pytest.approx(0.5, abs=0.05)
+    assert np.nanmedian(errors) == pytest.approx(np.nanstd(exponents), rel=0.4)
+
+
+def test_no_law_is_found_where_there_is_none() -> None:
+    rng = np.random.default_rng(7)
+    size = rng.lognormal(size=1_000)
+    assert np.isnan(power_law(size, -np.sqrt(size) + 0.01 * rng.normal(size=1_000)).exponent)
+    assert np.isnan(power_law(size[:50], size[:50]).exponent)

@@ -135,11 +135,3 @@ def test_the_facts_of_a_real_day_are_the_reported_ones(shared_data) -> None:
     for name in ("tail_index", "excess_kurtosis", "return_autocorrelation", "volatility_clustering", "sign_memory"):
         assert sheet.fact(name).holds, sheet.fact(name)
     assert sheet.fact("volume_u_shape").holds
-
-
-def test_the_facts_of_the_simulated_us_market_are_the_reported_ones() -> None:
-    chosen = ("SPY", "AAPL", "QQQ", "META", "SQQQ", "LLY", "PFE", "COIN", "XLF", "IYR")
-    living = LivingMarket(read_description("us-equities").only(chosen), 7)
-    sheet = stylised_facts(observe_market(living.run(), living.instruments, keep_flows=False))
-    outside = [fact for fact in sheet.facts if fact.holds is not True]
-    assert not outside, outside

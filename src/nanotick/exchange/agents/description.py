@@ -139,7 +139,11 @@ class MarketMaker(_Struct, frozen=True):
 
 
 class Taker(_Struct, frozen=True):
-    """Traders who take: momentum, mean reversion, informed, noise; threshold and noise in ticks, limit in lots."""
+    """Traders who take: momentum, mean reversion, informed, value, noise; threshold and noise in ticks, limit in lots.
+
+    `depth`, of value traders alone, is what all of them supply, in lots, at a mispricing of one day's volatility: it
+    grows as the square of the mispricing, and what they have traded is forgotten in `slow_s`.
+    """
 
     count: int = 1
     rate: float = 0.1
@@ -151,10 +155,15 @@ class Taker(_Struct, frozen=True):
     slippage: int = 0
     limit: int = 200
     sizes: Sizes = Sizes(mean=2.0, sigma=0.8)
+    depth: float = 0.0
 
 
 class Execution(_Struct, frozen=True):
-    """Large orders worked in slices; sizes in lots."""
+    """Large orders worked in slices; sizes in lots.
+
+    With a `participation` the slices are that share of the volume traded since the order began, and an order lasts from
+    `least` to `most` seconds in place of having so many lots.
+    """
 
     count: int = 1
     per_day: float = 20.0
@@ -165,6 +174,38 @@ class Execution(_Struct, frozen=True):
     slice: float = 2.0
     interval_s: float = 4.0
     flip: float = 0.5
+    participation: float = 0.0
+
+
+class AuctionTrader(_Struct, frozen=True):
+    """Traders who send orders into auctions and nowhere else.
+
+    Parameters
+    ----------
+    count : int
+    rate : float
+        Orders a second while an auction collects them.
+    close_rate, close_s : float
+        At-the-close orders a second, and how long before the close they begin.
+    latency_us : float
+    market : float
+        Share of orders without a limit.
+    noise : float
+        Standard deviation of the others' limits about the fundamental, ticks.
+    sizes : Sizes
+    cells : int
+        Orders it can have waiting.
+    """
+
+    count: int = 1
+    rate: float = 0.2
+    close_rate: float = 0.1
+    close_s: float = 1_800.0
+    latency_us: float = 5_000.0
+    market: float = 0.3
+    noise: float = 5.0
+    sizes: Sizes = Sizes(mean=20.0, sigma=0.8)
+    cells: int = 2_000
 
 
 class Profile(_Struct, frozen=True):
@@ -175,8 +216,10 @@ class Profile(_Struct, frozen=True):
     momentum: tuple[Taker, ...] = ()
     mean_reversion: tuple[Taker, ...] = ()
     informed: tuple[Taker, ...] = ()
+    value: tuple[Taker, ...] = ()
     noise: tuple[Taker, ...] = ()
     executions: tuple[Execution, ...] = ()
+    auction: tuple[AuctionTrader, ...] = ()
 
 
 class InstrumentDescription(_Struct, frozen=True):
@@ -252,6 +295,55 @@ class Session(_Struct, frozen=True):
     decay: float = 0.1
 
 
+class Auctions(_Struct, frozen=True):
+    """What is around continuous trading, when a whole day is simulated.
+
+    Parameters
+    ----------
+    pre_open_s : float
+        How long before the opening orders are collected.
+    opening_s : float
+        The last part of that, in which the opening auction is called.
+    closing_s : float
+        Length of the closing auction, which begins when continuous trading ends.
+    indicative_s : float
+        Between two indicative prices.
+    activity : float
+        Of the other agents in the meantime, as a share of what it is next to it in continuous trading.
+    """
+
+    pre_open_s: float = 300.0
+    opening_s: float = 120.0
+    closing_s: float = 60.0
+    indicative_s: float = 5.0
+    activity: float = 0.1
+
+
+class Bands(_Struct, frozen=True):
+    """Price bands, see `exchange.market.bands`: no trade outside, and a pause with an auction when the price presses.
+
+    Parameters
+    ----------
+    width : float
+        Of either side, as a share of the reference price.
+    limit_s : float
+        How long the book rests at the band before the pause.
+    pause_s : float
+        Length of the volatility auction that follows.
+    window_s, step : float
+        The reference is the mean of the trades of so long, moved when it differs by this share.
+    at_once : bool
+        A trade outside the band is not kept to it but calls the auction at once.
+    """
+
+    width: float = 0.05
+    limit_s: float = 15.0
+    pause_s: float = 300.0
+    window_s: float = 300.0
+    step: float = 0.01
+    at_once: bool = False
+
+
 class Regime(_Struct, frozen=True):
     """A state of the whole market."""
 
@@ -289,6 +381,8 @@ class MarketDescription(_Struct, frozen=True):
     regimes: tuple[Regime, ...] = ()
     news: News = News()
     clusters: Clusters = Clusters()
+    auctions: Auctions | None = None
+    bands: Bands | None = None
     step_ms: float = 100.0
     feed_latency_us: float = 35.0
     fees: dict[str, dict[str, str]] = {}  # by venue, names and decimals of `exchange.Fees`: what outsiders pay
@@ -309,6 +403,12 @@ class MarketDescription(_Struct, frozen=True):
     def end_ns(self) -> int:
         """Close, ns UTC."""
         return self.start_ns + int(self.session.hours * 3_600e9)
+
+    @property
+    def day_ns(self) -> tuple[int, int]:
+        """From when orders are collected before the opening to when the closing auction is over, ns UTC."""
+        around = self.auctions or Auctions(pre_open_s=0.0, closing_s=0.0)
+        return self.start_ns - int(around.pre_open_s * 1e9), self.end_ns + int(around.closing_s * 1e9)
 
     @property
     def venues(self) -> tuple[str, ...]:

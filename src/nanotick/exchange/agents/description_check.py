@@ -51,7 +51,7 @@ def check_keys(values: Any, struct: Any, where: str) -> None:
                 raise DescriptionError(f"{at}: expected names and values, found {value!r}")
             for name, item in value.items():
                 check_keys(item, inner, f"{at}.{name}")
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             for number, item in enumerate(value):
                 check_keys(item, inner, f"{at}[{number}]")
         else:
@@ -71,6 +71,22 @@ def check_values(market: MarketDescription, where: str) -> None:
     session = market.session
     if (session.open + session.close) * session.decay >= 1.0 or session.decay <= 0 or session.hours <= 0:
         refuse("session", "(open + close) * decay must be below 1, hours and decay positive")
+    around, bands = market.auctions, market.bands
+    if around is not None and not (
+        0 < around.opening_s <= around.pre_open_s and around.closing_s > 0 and around.indicative_s >= 0
+    ):
+        refuse(
+            "auctions", "opening_s must be positive and within pre_open_s, closing_s positive, indicative_s 0 or more"
+        )
+    if around is not None and not 0 <= around.activity <= 1:
+        refuse("auctions.activity", f"expected 0 to 1, found {around.activity:g}")
+    if bands is not None and (
+        not 0 < bands.width < 1
+        or not 0 <= bands.step < 1
+        or min(bands.limit_s, bands.window_s) < 0
+        or bands.pause_s <= 0
+    ):
+        refuse("bands", "width and step are shares below 1, times are not negative, pause_s is positive")
     names = {item.name for item in market.instruments}
     for item in market.instruments:
         at = f"instruments.{item.name}"
@@ -123,6 +139,14 @@ def _check_profile(profile: Profile, at: str, refuse: Any) -> None:
                 )
             if not all(shapes):
                 refuse(f"{at}.flow.excitation", f"expected {SCALES} decays and two matrices of shape ({SCALES}, 3, 3)")
+    for caller in profile.auction:
+        if not 2 <= caller.cells <= 4095 or min(caller.rate, caller.close_rate, caller.close_s, caller.noise) < 0:
+            refuse(f"{at}.auction", "expected 2 to 4095 cells, and no negative rate, time or noise")
+        if not 0 <= caller.market <= 1:
+            refuse(f"{at}.auction.market", f"expected a share from 0 to 1, found {caller.market:g}")
+    for execution in profile.executions:
+        if not 0 <= execution.participation < 1:
+            refuse(f"{at}.executions.participation", f"expected 0 to 1, found {execution.participation:g}")
     for maker in profile.market_makers:
         if not 1 <= maker.levels <= MAX_LEVELS or maker.size < 1 or maker.limit < 1:
             refuse(f"{at}.market_makers", f"expected 1 to {MAX_LEVELS} levels, size and limit of 1 or more")

@@ -25,7 +25,6 @@ from nanotick.core.kernel import kernel
 from nanotick.exchange.agents.records import agent_at, environment_at, state_at, world_at
 from nanotick.exchange.draws import exponential, normal, uniform
 
-BEFORE, OPEN, CLOSED = 0, 1, 2
 _MAX_FADE = 50.0  # activity that news can bring at most
 
 
@@ -74,6 +73,8 @@ def environment_step(world: int, number: int, now: int) -> None:
     regime = environment.regime
     volatility = environment.regime_volatility[regime] * math.sqrt(day)
     activity = environment.regime_activity[regime] * day
+    if now < environment.start or now >= environment.end:
+        activity *= environment.call_activity
     key = agent.key
     counter = agent.counter
     factors = environment.factors

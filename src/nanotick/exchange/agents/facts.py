@@ -10,18 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nanotick.exchange.agents.observe import Observation
+from nanotick.exchange.agents.power_law import NO_LAW, power_law
 
 Floats = npt.NDArray[np.float64]
 MIN_RETURNS = 200
 MIN_TRADES = 500
 LAGS = 20
 _BOX_MIN = 16
+_OF_NINE_LAGS = NormalDist().inv_cdf(0.5 + 0.5 * 0.95 ** (1 / 9))  # 95 % of the largest of nine stay below it
 
 
 @dataclass(frozen=True)
@@ -118,24 +121,6 @@ def fluctuation_exponent(x: npt.NDArray[Any]) -> float:
         rest = boxes - boxes.mean(axis=1, keepdims=True) - slope[:, None] * t
         spread.append(math.sqrt(float(np.mean(rest * rest))))
     return float(np.polyfit(np.log(sizes), np.log(spread), 1)[0])
-
-
-def power_exponent(x: npt.NDArray[Any], y: npt.NDArray[Any], bins: int = 12) -> tuple[float, Floats, Floats]:
-    """Exponent d of E[y | x] ~ x**d: least squares through the logs of the means in bins of equal count.
-
-    Returns
-    -------
-    tuple
-        Exponent, and mean x and mean y of the bins, shape (bins,).
-    """
-    order = np.argsort(x, kind="stable")
-    parts = np.array_split(order, bins)
-    mean_x = np.array([float(np.mean(x[part])) for part in parts])
-    mean_y = np.array([float(np.mean(y[part])) for part in parts])
-    good = (mean_x > 0) & (mean_y > 0)
-    if good.sum() < max(4, bins // 2):
-        return math.nan, mean_x, mean_y
-    return float(np.polyfit(np.log(mean_x[good]), np.log(mean_y[good]), 1)[0]), mean_x, mean_y
 
 
 def grid_returns(samples: npt.NDArray[Any], grid_ns: int, steps: int) -> Floats:
@@ -298,7 +283,7 @@ def _return_facts(
     ]  # fmt: skip
     linear, count = _mean_acf(pool.returns[long], lambda x: x, 10)
     need = "" if count >= MIN_RETURNS else f"{count} returns of {long_s:g} s, {MIN_RETURNS} needed"
-    noise = 1.96 / math.sqrt(max(1, count))
+    noise = _OF_NINE_LAGS / math.sqrt(max(1, count))
     facts.append(
         Fact(
             "return_autocorrelation", None if need else float(np.abs(linear[1:]).max()), noise, 0.0, max(0.1, noise),
@@ -337,13 +322,13 @@ def _flow_facts(pool: _Pool, curves: dict[str, tuple[Floats, Floats]]) -> list[F
         )
     ]  # fmt: skip
     size, move = pool.impact
-    exponent = math.nan
-    if len(size) >= 200:
-        exponent, mean_x, mean_y = power_exponent(size, move)
-        curves["impact"] = (mean_x, mean_y)
+    law = power_law(size, move) if len(size) >= 200 else NO_LAW
+    exponent = law.exponent
+    if math.isfinite(exponent):
+        curves["impact"] = (law.mean_x, law.mean_y)
     facts.append(
         Fact(
-            "impact_exponent", exponent if math.isfinite(exponent) else None, math.nan, 0.2, 0.9,
+            "impact_exponent", exponent if math.isfinite(exponent) else None, 1.96 * law.error, 0.2, 0.9,
             "of the mid's move in the signed volume of 20 market orders (1: linear)",
             "Bouchaud, Farmer & Lillo 2009; Almgren et al. 2005: 0.6",
             "" if math.isfinite(exponent) else f"{len(size)} windows of 20 market orders, 200 needed",

@@ -36,7 +36,7 @@ from nanotick.exchange.agents.hawkes import (
     excite,
     excited_type,
 )
-from nanotick.exchange.agents.orders import draw_lots, hold_cell, live_cell, pend, take_cell
+from nanotick.exchange.agents.orders import draw_lots, hold_cell, live_cell, market_phase, pend, take_cell
 from nanotick.exchange.agents.records import (
     FLOW_RECORD,
     NEVER,
@@ -50,10 +50,12 @@ from nanotick.exchange.agents.records import (
 )
 from nanotick.exchange.agents.schedule import schedule
 from nanotick.exchange.draws import exponential, uniform
+from nanotick.exchange.market import Phase
 
 _MARKET_ORDER = int(OrderType.MARKET)
 _GTC, _IOC = int(TimeInForce.GTC), int(TimeInForce.IOC)
 _NEW, _CANCEL = int(Kind.NEW), int(Kind.CANCEL)
+_CONTINUOUS = int(Phase.CONTINUOUS)
 _FLOW_BYTES = FLOW_RECORD.itemsize
 
 
@@ -160,9 +162,11 @@ def place_limit(world: int, number: int, side: int, now: int) -> None:
 
 @kernel
 def take_market(world: int, number: int, side: int, now: int) -> None:
-    """A market order arrives."""
+    """A market order arrives, if there is continuous trading."""
     root = world_at(world)
     agent = agent_at(root.agents_address, number)
+    if market_phase(world, agent) != _CONTINUOUS:
+        return
     flow = flow_at(flow_address(world, agent))
     state = state_at(root.states_address, agent.instrument)
     qty = draw_lots(world, agent, flow.market_sizes) * state.lot

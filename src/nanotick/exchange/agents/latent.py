@@ -56,7 +56,7 @@ def lay_states(arena: Arena, market: MarketDescription, instruments: InstrumentT
     return region
 
 
-def lay_environment(arena: Arena, market: MarketDescription) -> Any:
+def lay_environment(arena: Arena, market: MarketDescription, whole_day: bool) -> Any:
     """What moves all of them."""
     session = market.session
     region = arena.region("world.environment", records.ENVIRONMENT_RECORD, 1)
@@ -66,6 +66,7 @@ def lay_environment(arena: Arena, market: MarketDescription) -> Any:
     row["open_level"], row["close_level"], row["edge_decay"] = session.open, session.close, session.decay
     edge = (session.open + session.close) * session.decay * (1.0 - math.exp(-1.0 / session.decay))
     row["base_level"] = 1.0 - edge
+    row["call_activity"] = market.auctions.activity if whole_day and market.auctions is not None else 1.0
     row["factors"] = len(market.factors)
     row["regimes"] = max(1, len(market.regimes))
     row["regime_volatility"] = row["regime_activity"] = 1.0

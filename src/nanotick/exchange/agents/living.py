@@ -18,7 +18,9 @@ from nanotick.core.arena import Arena
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.records import COMMAND, EVENT
 from nanotick.exchange.agents import records
+from nanotick.exchange.agents.day import day_schedule, market_rules
 from nanotick.exchange.agents.description import MarketDescription
+from nanotick.exchange.agents.description_check import DescriptionError
 from nanotick.exchange.agents.doors import clock_door, command_door
 from nanotick.exchange.agents.latent import lay_environment, lay_states
 from nanotick.exchange.agents.population import Population
@@ -44,6 +46,9 @@ class LivingMarket:
         Where to lay it; one of its own otherwise.
     feed : int
         Rows of each exchange's public feed, a power of two.
+    whole_day : bool
+        Begin where orders are collected for the opening auction and end with the closing one, as the description's
+        `auctions` say; else there is continuous trading from the start.
     outsiders : int
         Participants other than the agents, numbered from `participants` on. If there are any, the reports stay in their
         rings until somebody reads them (`exchange.owned_reports`).
@@ -55,6 +60,8 @@ class LivingMarket:
     exchanges : list of MatchingExchange
         By number of the venue.
     instruments : InstrumentTable
+    start_ns, end_ns : int
+        From when to when there is anything to live through, ns UTC.
     participants : int
         Participant numbers below this one belong to agents.
     """
@@ -66,12 +73,17 @@ class LivingMarket:
         *,
         arena: Arena | None = None,
         feed: int = 1 << 17,
+        whole_day: bool = False,
         outsiders: int = 0,
     ) -> None:
         self.description = description
         self.seed = seed
         self.instruments = InstrumentTable(item.instrument() for item in description.instruments)
         self.arena = arena if arena is not None else Arena(16 << 30)
+        if whole_day and description.auctions is None:
+            raise DescriptionError(f"{description.name}: a whole day needs `auctions`, which it does not describe")
+        self.whole_day = whole_day
+        self.start_ns, self.end_ns = description.day_ns if whole_day else (description.start_ns, description.end_ns)
         self._lay(feed, outsiders)
         if world_open(self.address):
             raise WorldError(f"{description.name}: the market did not open: {self.status!r}")
@@ -82,7 +94,7 @@ class LivingMarket:
         self.address = self._root.address
         root = self._root.view[0]
         states = lay_states(arena, self.description, self.instruments)
-        population = Population(self.description, self.instruments, self.seed, states.view)
+        population = Population(self.description, self.instruments, self.seed, states.view, self.whole_day)
         agents = len(population)
         self.participants = agents
         leaves = 1 << max(1, (agents - 1).bit_length())
@@ -94,7 +106,7 @@ class LivingMarket:
             winners.view[node] = winners.view[2 * node]
         regions = {
             "states": states,
-            "environment": lay_environment(arena, self.description),
+            "environment": lay_environment(arena, self.description, self.whole_day),
             **population.lay(arena),
             "command": arena.region("world.command", COMMAND, 1, transient=True),
             "times": times,
@@ -109,10 +121,15 @@ class LivingMarket:
         root["agents"], root["leaves"], root["outsiders"] = agents, leaves, int(outsiders > 0)
         root["metaorder_capacity"] = 1 << 16
         orders = population.cells + (1 << 16)
-        root["now"] = self.description.start_ns
+        root["now"] = self.start_ns
         self.exchanges: list[MatchingExchange] = []
-        config = ExchangeConfig(max_participants=agents + outsiders)
+        rules = [market_rules(self.description, self.whole_day, row) for row in states.view]
         for number, venue in enumerate(self.instruments.venues):
+            config = ExchangeConfig(
+                symbols={item.symbol: rules[i] for i, item in enumerate(self.instruments) if item.venue == venue},
+                schedule=day_schedule(self.description, venue) if self.whole_day else (),
+                max_participants=agents + outsiders,
+            )
             exchange = MatchingExchange(
                 arena, self.instruments, config, name=f"market.{venue}", feed=feed, book={"max_orders": orders}
             )
@@ -187,7 +204,7 @@ class LivingMarket:
             Wakes a chunk.
         """
         if until is None:
-            until = self.description.end_ns if seconds is None else self.now + int(seconds * _SECOND)
+            until = self.end_ns if seconds is None else self.now + int(seconds * _SECOND)
         while True:
             done = self.step(until, most)
             found = [exchange.events() for exchange in self.exchanges]

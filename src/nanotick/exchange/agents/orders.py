@@ -32,7 +32,8 @@ from nanotick.exchange.agents.records import (
     world_at,
 )
 from nanotick.exchange.draws import uniform
-from nanotick.exchange.market import exchange_at
+from nanotick.exchange.market import exchange_at, market_at
+from nanotick.exchange.market.records import MARKET_BYTES
 
 _NEW, _CANCEL = int(Kind.NEW), int(Kind.CANCEL)
 _FILL, _CANCELLED, _EXPIRED = int(Kind.FILL), int(Kind.CANCELLED), int(Kind.EXPIRED)
@@ -47,6 +48,19 @@ def draw_lots(world: int, agent: Any, row: int) -> int:
     bin = int(uniform(agent.key, agent.counter) * SIZE_BINS)
     agent.counter += 1
     return sizes_at(world_at(world).sizes_address, row).lots[bin]
+
+
+@kernel
+def market_address(world: int, agent: Any) -> int:
+    """Where the exchange keeps what it knows of the agent's instrument."""
+    exchange = exchange_at(link_at(world_at(world).links_address, agent.venue).exchange_address)
+    return exchange.markets_address + agent.instrument * MARKET_BYTES
+
+
+@kernel
+def market_phase(world: int, agent: Any) -> int:
+    """The trading phase of the agent's instrument."""
+    return market_at(market_address(world, agent)).phase
 
 
 # --- cells ----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from nanotick.core.memory import wrap_i64
 from nanotick.core.records import COMMAND
 from nanotick.exchange.agents import records
 from nanotick.exchange.agents.description import (
+    AuctionTrader,
     Execution,
     Flow,
     InstrumentDescription,
@@ -32,6 +33,7 @@ _TAKERS = (
     ("momentum", AgentKind.MOMENTUM),
     ("mean_reversion", AgentKind.MEAN_REVERSION),
     ("informed", AgentKind.INFORMED),
+    ("value", AgentKind.VALUE),
     ("noise", AgentKind.NOISE),
 )
 
@@ -68,9 +70,18 @@ class Population:
     seed : int
     states : numpy.ndarray
         STATE records of the instruments; each is told the number of its flow.
+    whole_day : bool
+        With the opening and the closing auction.
     """
 
-    def __init__(self, description: MarketDescription, instruments: InstrumentTable, seed: int, states: Any) -> None:
+    def __init__(
+        self,
+        description: MarketDescription,
+        instruments: InstrumentTable,
+        seed: int,
+        states: Any,
+        whole_day: bool = False,
+    ) -> None:
         self.description = description
         self.instruments = instruments
         self.seed = seed
@@ -79,9 +90,12 @@ class Population:
         self._makers = _Rows(records.MAKER)
         self._takers = _Rows(records.TAKER)
         self._executions = _Rows(records.EXECUTION_RECORD)
+        self._callers = _Rows(records.CALLER)
         self._sizes: dict[bytes, int] = {}
         self._cells = self._lives = self._pending = 0
         self._populate(states)
+        if whole_day or description.bands is not None:
+            self._call(whole_day)  # last: whoever is there without auctions keeps number and randomness
 
     def __len__(self) -> int:
         return len(self._agents.list)
@@ -102,6 +116,7 @@ class Population:
             "makers": self._makers.lay(arena, "world.makers"),
             "takers": self._takers.lay(arena, "world.takers"),
             "executions": self._executions.lay(arena, "world.executions"),
+            "callers": self._callers.lay(arena, "world.callers"),
             "cells": arena.region("world.cells", records.CELL, max(1, self._cells)),
             "lives": arena.region("world.lives", "<i4", max(1, self._lives)),
             "pending": arena.region("world.pending", COMMAND, max(1, self._pending)),
@@ -192,7 +207,10 @@ class Population:
 
     def _taker(self, kind: AgentKind, taker: Taker, item: InstrumentDescription, number: int, venue: int) -> None:
         lot = item.instrument().qty(item.instrument().lot_size)
+        day = item.volatility * float(item.price) * 10**item.price_decimals
+        depth = taker.depth / taker.count * item.size * item.activity * lot
         index = self._takers.add(
+            depth=depth / (day * day) if day > 0 else 0.0,
             fast=1.0 / taker.fast_s,
             slow=1.0 / taker.slow_s,
             threshold=taker.threshold,
@@ -208,14 +226,35 @@ class Population:
         seconds = self.description.session.hours * 3_600
         index = self._executions.add(
             arrival=execution.per_day / seconds,
-            least=execution.least * item.size,
-            most=execution.most * item.size,
+            participation=execution.participation,
+            least=execution.least * (1.0 if execution.participation else item.size),
+            most=execution.most * (1.0 if execution.participation else item.size),
             exponent=execution.exponent,
             slice=max(1.0, execution.slice * item.size),
             interval=execution.interval_s / item.activity,
             flip=execution.flip,
         )
         self._agent(AgentKind.EXECUTION, index, number, venue, latency_ns=int(execution.latency_us * 1_000), pending=1)
+
+    def _caller(
+        self, caller: AuctionTrader, item: InstrumentDescription, number: int, venue: int, whole_day: bool
+    ) -> None:
+        index = self._callers.add(
+            rate=caller.rate * item.activity,
+            close_rate=caller.close_rate * item.activity,
+            close_ns=int(caller.close_s * 1e9) if whole_day else 0,
+            market=caller.market,
+            noise=caller.noise,
+            sizes=self._size_row(caller.sizes, item.size),
+        )
+        latency = int(caller.latency_us * 1_000)
+        self._agent(AgentKind.AUCTION, index, number, venue, latency_ns=latency, cells=caller.cells, pending=1)
+
+    def _call(self, whole_day: bool) -> None:
+        for number, item in enumerate(self.description.instruments):
+            for caller in self.description.profiles[item.profile].auction:
+                for _ in range(caller.count):
+                    self._caller(caller, item, number, self.instruments.venues.index(item.venue), whole_day)
 
     def _populate(self, states: Any) -> None:
         self._agent(AgentKind.ENVIRONMENT, 0, 0, 0)

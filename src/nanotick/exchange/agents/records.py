@@ -3,7 +3,7 @@
     world ── links[venue]        where an exchange and its book, reports and feed lie
           ── states[instrument]  fundamental value, volatility, activity, news
           ── agents[number]      who acts: kind, instrument, random stream, orders; the number is the participant
-          ── flows, makers, takers, executions   parameters and memory of each kind, agents[..].index into them
+          ── flows, makers, takers, executions, callers   parameters and memory of each kind, agents[..].index into them
           ── times, winners      the schedule: a tournament tree over the agents' next times
           ── cells               resting orders of the agents, reached by the low bits of their client order ids
           ── pending             commands on their way to the exchange
@@ -46,9 +46,13 @@ class AgentKind(IntEnum):
     INFORMED = 5
     NOISE = 6
     EXECUTION = 7  # works large orders in slices
+    VALUE = 8  # supplies the more, the farther the price is from the fundamental
+    AUCTION = 9  # orders for the opening, the closing and volatility auctions
 
 
-ENVIRONMENT, FLOW, MARKET_MAKER, MOMENTUM, MEAN_REVERSION, INFORMED, NOISE, EXECUTION = (int(k) for k in AgentKind)
+ENVIRONMENT, FLOW, MARKET_MAKER, MOMENTUM, MEAN_REVERSION, INFORMED, NOISE, EXECUTION, VALUE, AUCTION = (
+    int(k) for k in AgentKind
+)
 
 
 class WorldStatus(IntFlag):
@@ -73,6 +77,7 @@ WORLD = np.dtype(
         ("makers_address", "<i8"),
         ("takers_address", "<i8"),
         ("executions_address", "<i8"),
+        ("callers_address", "<i8"),
         ("cells_address", "<i8"),
         ("lives_address", "<i8"),
         ("pending_address", "<i8"),
@@ -130,7 +135,7 @@ ENVIRONMENT_RECORD = np.dtype(
         ("news_activity", "<f8"),  # activity that a jump of one size adds
         ("cluster_rate", "<f8"),  # 1/s, mean reversion of the instruments' log volatility
         ("cluster_size", "<f8"),  # its stationary standard deviation
-        ("phase", "<i8"),  # 0 before the opening, 1 open, 2 closed
+        ("call_activity", "<f8"),  # multiplies activity before the opening and after the close
         ("steps", "<i8"),
     ],
     align=True,
@@ -252,6 +257,9 @@ TAKER = np.dtype(
         ("limit", "<i8"),  # of the position
         ("last", "<i8"),  # ns UTC
         ("sizes", "<i8"),  # row of the table of sizes
+        ("depth", "<f8"),  # value traders: quantity supplied at a mispricing of one price unit, growing as its square
+        ("held", "<f8"),  # quantity traded, what is old forgotten
+        ("seen", "<i8"),  # the position that `held` knows of
     ],
     align=True,
 )
@@ -263,15 +271,30 @@ EXECUTION_RECORD = np.dtype(
         ("exponent", "<f8"),  # of the Pareto tail of their size
         ("slice", "<f8"),  # lots, mean of a slice
         ("interval", "<f8"),  # s between slices
+        ("participation", "<f8"),  # share of the volume that a slice takes; 0: slices of the size above
+        ("horizon", "<i8"),  # ns UTC, end of a large order that follows the volume
+        ("volume", "<i8"),  # of the instrument when it began
         ("side", "<i8"),  # 0: waiting for an order
         ("left", "<i8"),
         ("total", "<i8"),
         ("start", "<i8"),  # ns UTC
         ("start_mid", "<f8"),
+        ("start_value", "<f8"),
         ("cash_before", "<i8"),
         ("position", "<i8"),  # of the agent, as far as it is counted
         ("flip", "<f8"),  # probability that the next order is on the other side
         ("last_side", "<i8"),
+    ],
+    align=True,
+)
+CALLER = np.dtype(
+    [
+        ("rate", "<f8"),  # orders a second while an auction collects them
+        ("close_rate", "<f8"),  # at-the-close orders a second before the close
+        ("close_ns", "<i8"),  # how long before the close they begin; 0: none
+        ("market", "<f8"),  # share of orders without a limit
+        ("noise", "<f8"),  # ticks, standard deviation of limits about the fundamental
+        ("sizes", "<i8"),  # row of the table of sizes
     ],
     align=True,
 )
@@ -284,7 +307,10 @@ METAORDER = np.dtype(
         ("qty", "<i8"),  # executed
         ("start_mid", "<f8"),  # price units
         ("end_mid", "<f8"),
+        ("start_value", "<f8"),  # of the fundamental, price units
+        ("end_value", "<f8"),
         ("paid", "<i8"),  # value units, negative: received; price * quantity
+        ("participation", "<f8"),  # 0: slices of a fixed size
     ]
 )
 SIZES = np.dtype([("lots", "<i4", (SIZE_BINS,))])
@@ -299,6 +325,7 @@ flow_at = record_at(FLOW_RECORD, "OrderFlow")
 maker_at = record_at(MAKER, "MarketMaker")
 taker_at = record_at(TAKER, "Taker")
 execution_at = record_at(EXECUTION_RECORD, "Execution")
+caller_at = record_at(CALLER, "AuctionTrader")
 metaorder_at = record_at(METAORDER, "Metaorder")
 sizes_at = record_at(SIZES, "Sizes")
 

@@ -9,22 +9,36 @@ those who are informed, the fundamental value.
 - *Momentum* and *mean reversion*: trade with or against fast minus slow exponential averages of the mid (Chiarella &
   Iori 2002), when the difference passes a threshold.
 - *Informed*: takes what is mispriced by more than a threshold against a noisy view of the fundamental (Kyle 1985).
+- *Value*: what they have bought or sold is to be `depth` times the square of the mispricing: latent supply that grows
+  linearly with the distance from the fundamental, through which a large order moves the price by the square root of its
+  size (Toth et al. 2011). Past trades are forgotten: supply comes back (Donier, Bonart, Mastromatteo & Bouchaud 2015).
 - *Noise*: a side at random.
-- *Execution*: large orders of Pareto size, worked in slices at regular intervals, time-weighted: the splitting that
-  makes order signs remember (Lillo, Mike & Farmer 2005).
+- *Execution*: large orders of Pareto size, worked in slices at regular intervals, time-weighted, or of Pareto length,
+  following the volume: the splitting that makes order signs remember (Lillo, Mike & Farmer 2005).
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from nanotick.book import best_price
 from nanotick.book.records import EMPTY_ASK, EMPTY_BID
 from nanotick.core.kernel import kernel
 from nanotick.core.records import Kind, OrderType, TimeInForce
+from nanotick.exchange.agents.callers import caller_decides, caller_goes_on
 from nanotick.exchange.agents.flow import mid_price
-from nanotick.exchange.agents.orders import POST_ONLY, draw_lots, hold_cell, pend, take_cell
+from nanotick.exchange.agents.orders import (
+    POST_ONLY,
+    draw_lots,
+    hold_cell,
+    market_address,
+    market_phase,
+    pend,
+    take_cell,
+)
 from nanotick.exchange.agents.records import (
+    AUCTION,
     EXECUTION,
     INFORMED,
     MARKET_MAKER,
@@ -32,6 +46,7 @@ from nanotick.exchange.agents.records import (
     MEAN_REVERSION,
     MOMENTUM,
     TRANSIENT_CELL,
+    VALUE,
     agent_at,
     cell_at,
     execution_at,
@@ -44,10 +59,13 @@ from nanotick.exchange.agents.records import (
 )
 from nanotick.exchange.agents.schedule import schedule
 from nanotick.exchange.draws import exponential, normal, pareto, uniform
+from nanotick.exchange.market import Phase, market_at
 
 _NEW, _CANCEL = int(Kind.NEW), int(Kind.CANCEL)
 _GTC, _IOC = int(TimeInForce.GTC), int(TimeInForce.IOC)
 _LIMIT = int(OrderType.LIMIT)
+_CONTINUOUS = int(Phase.CONTINUOUS)
+_MOST = 1 << 50  # quantity of a large order that ends by time
 GIVE_UP_NS = 14_400_000_000_000  # a large order that is not done in four hours is given up
 
 
@@ -128,13 +146,13 @@ def maker_decides(world: int, number: int, now: int) -> None:
 
 @kernel
 def take_up_to(world: int, number: int, side: int, slippage: int, lots: int) -> None:
-    """Pend an order that takes up to some ticks beyond the opposite best price."""
+    """Pend an order that takes up to some ticks beyond the opposite best price; none outside continuous trading."""
     root = world_at(world)
     agent = agent_at(root.agents_address, number)
     state = state_at(root.states_address, agent.instrument)
     book = link_at(root.links_address, agent.venue).book_address
     best = best_price(book, agent.instrument, -side)
-    if best == EMPTY_BID or best == EMPTY_ASK or lots <= 0:
+    if best == EMPTY_BID or best == EMPTY_ASK or lots <= 0 or market_phase(world, agent) != _CONTINUOUS:
         return
     price = best + side * slippage * state.tick
     if price > 0:
@@ -143,8 +161,31 @@ def take_up_to(world: int, number: int, side: int, slippage: int, lots: int) -> 
 
 
 @kernel
+def value_decides(world: int, number: int, mid: float, elapsed: float) -> None:
+    """Bring what is held to what the mispricing asks for."""
+    root = world_at(world)
+    agent = agent_at(root.agents_address, number)
+    taker = taker_at(root.takers_address, agent.index)
+    state = state_at(root.states_address, agent.instrument)
+    taker.held = taker.held * math.exp(-taker.slow * elapsed) + (agent.position - taker.seen)
+    taker.seen = agent.position
+    gap = state.value - mid + taker.noise * state.tick * normal(agent.key, agent.counter)
+    agent.counter += 2
+    lots = draw_lots(world, agent, taker.sizes)
+    wanted = 0.0
+    if abs(gap) > taker.threshold * state.tick:
+        wanted = taker.depth * gap * abs(gap)
+    wanted -= taker.held
+    if abs(wanted) < lots * state.lot:
+        return
+    side = 1 if wanted > 0 else -1
+    room = (taker.limit - side * agent.position) // state.lot
+    take_up_to(world, number, side, taker.slippage, min(lots, room))
+
+
+@kernel
 def taker_decides(world: int, number: int, now: int) -> None:
-    """Momentum, mean reversion, informed and noise traders."""
+    """Momentum, mean reversion, informed, value and noise traders."""
     root = world_at(world)
     agent = agent_at(root.agents_address, number)
     taker = taker_at(root.takers_address, agent.index)
@@ -158,6 +199,9 @@ def taker_decides(world: int, number: int, now: int) -> None:
         taker.fast_mid = mid + (taker.fast_mid - mid) * math.exp(-taker.fast * elapsed)
         taker.slow_mid = mid + (taker.slow_mid - mid) * math.exp(-taker.slow * elapsed)
     taker.last = now
+    if agent.kind == VALUE:
+        value_decides(world, number, mid, elapsed)
+        return
     trend = (taker.fast_mid - taker.slow_mid) / state.tick
     signal = 0.0
     if agent.kind == MOMENTUM:
@@ -202,6 +246,12 @@ def execution_waits(world: int, number: int, now: int) -> None:
 
 
 @kernel
+def traded_volume(world: int, agent: Any) -> int:
+    """Quantity of the agent's instrument traded so far."""
+    return market_at(market_address(world, agent)).volume
+
+
+@kernel
 def execution_starts(world: int, number: int, now: int) -> None:
     """A large order arrives."""
     root = world_at(world)
@@ -218,10 +268,15 @@ def execution_starts(world: int, number: int, now: int) -> None:
     execution.side = side
     execution.last_side = side
     execution.total = int(lots) * state.lot
+    if execution.participation > 0.0:
+        execution.total = _MOST
+        execution.horizon = now + int(lots * 1e9)
+        execution.volume = traded_volume(world, agent)
     execution.left = execution.total
     execution.start = now
     execution.position = agent.position
     execution.start_mid = mid_price(world, agent)
+    execution.start_value = state.value
     execution.cash_before = agent.cash
 
 
@@ -242,7 +297,10 @@ def execution_ends(world: int, number: int, now: int) -> None:
             row.qty = done
             row.start_mid = execution.start_mid
             row.end_mid = mid_price(world, agent)
+            row.start_value = execution.start_value
+            row.end_value = state_at(root.states_address, agent.instrument).value
             row.paid = execution.cash_before - agent.cash
+            row.participation = execution.participation
         root.metaorder_count += 1
     execution.side = 0
 
@@ -259,6 +317,9 @@ def execution_decides(world: int, number: int, now: int) -> None:
     lots = 0.5 * execution.slice + uniform(agent.key, agent.counter) * execution.slice
     agent.counter += 1
     want = min(max(1, int(lots + 0.5)), execution.left // state.lot)
+    if execution.participation > 0.0:
+        share = execution.participation * (traded_volume(world, agent) - execution.volume)
+        want = int((share - (execution.total - execution.left)) / state.lot)
     take_up_to(world, number, execution.side, 0, want)
 
 
@@ -271,7 +332,8 @@ def execution_goes_on(world: int, number: int, now: int) -> None:
     state = state_at(root.states_address, agent.instrument)
     execution.left -= (agent.position - execution.position) * execution.side
     execution.position = agent.position
-    if execution.left < state.lot or now > execution.start + GIVE_UP_NS:
+    done = execution.left < state.lot or now > execution.start + GIVE_UP_NS
+    if done or (execution.participation > 0.0 and now > execution.horizon):
         execution_ends(world, number, now)
         execution_waits(world, number, now)
         return
@@ -292,6 +354,8 @@ def trader_decides(world: int, number: int, now: int) -> None:
         maker_decides(world, number, now)
     elif kind == EXECUTION:
         execution_decides(world, number, now)
+    elif kind == AUCTION:
+        caller_decides(world, number, now)
     else:
         taker_decides(world, number, now)
 
@@ -299,7 +363,10 @@ def trader_decides(world: int, number: int, now: int) -> None:
 @kernel
 def trader_goes_on(world: int, number: int, now: int) -> None:
     """The commands have arrived, or there were none."""
-    if agent_at(world_at(world).agents_address, number).kind == EXECUTION:
+    kind = agent_at(world_at(world).agents_address, number).kind
+    if kind == EXECUTION:
         execution_goes_on(world, number, now)
+    elif kind == AUCTION:
+        caller_goes_on(world, number, now)
     else:
         sleep(world, number, now)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2
+from nanotick.exchange.agents.callers import caller_goes_on
 from nanotick.exchange.agents.environment import environment_step
 from nanotick.exchange.agents.flow import flow_decides, flow_goes_on, flow_hears_trade, flow_opens
 from nanotick.exchange.agents.orders import deliver, hear_reports
 from nanotick.exchange.agents.records import (
+    AUCTION,
     ENVIRONMENT,
     EXECUTION,
     FLOW,
@@ -193,6 +195,8 @@ def world_open(world: int) -> int:
         agent = agent_at(root.agents_address, number)
         if agent.kind == EXECUTION:
             execution_waits(world, number, now)
+        elif agent.kind == AUCTION:
+            caller_goes_on(world, number, now)
         elif agent.kind != FLOW and agent.kind != ENVIRONMENT:
             sleep(world, number, now)
     return root.status
