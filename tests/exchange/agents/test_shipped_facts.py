@@ -60,16 +60,15 @@ def test_value_traders_hold_the_square_of_the_mispricing() -> None:
     )  # fmt: skip
     trader = int(np.flatnonzero(market.agents["kind"] == AgentKind.VALUE)[0])
     state = market.arena["world.states"].view[0]
-    held, wanted = [], []
+    rows = []
     for _ in range(600):
         market.skip(market.now + 30_000_000_000)
         book = market.exchanges[0].book
         gap = state["value"] - 0.5 * (book.best_price(0, 1) + book.best_price(0, -1))
         if abs(gap) > 1_000:  # a side is empty
             continue
-        held.append(market.agents[trader]["position"])
-        wanted.append(depth * (gap / (day * 10_000)) * abs(gap / (day * 10_000)))
-    held, wanted = np.array(held), np.array(wanted)
+        rows.append((market.agents[trader]["position"], depth * gap * abs(gap) / (day * 10_000) ** 2))
+    held, wanted = np.array(rows).T
     assert len(held) > 500 and np.abs(held).max() > 500
     assert np.corrcoef(held, wanted)[0, 1] > 0.8
     assert np.abs(held - wanted).mean() < 0.4 * np.abs(held).mean()
