@@ -1,11 +1,12 @@
 """Comparing what a venue has with what the engine has: before trading, after every reconnection, and on a timer.
 
-    fills ─▶ open orders ─▶ orders of ours that are not open there ─▶ positions or balances ─▶ READY, or what is wrong
+    open orders ─▶ fills ─▶ orders of ours that are not open there ─▶ positions or balances ─▶ READY, or what is wrong
 
 Missed fills are told to the engine, which books each once. An open order that is not of this session is adopted,
 cancelled or refused, as configured. An order that the engine holds open and the venue does not is inquired about. A
-position that differs is looked at again before it counts, for fills may have been under way between two answers; what
-differs twice is a break, and no order is sent until an operator has looked.
+position that differs is looked at again, fills and orders with it, for some may have been under way between two answers
+and histories lag; what goes on to differ in the same way is a break, and no order is sent until an operator has looked
+or a later comparison finds nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nanotick.core.records import Kind, ReportFlag
-from nanotick.orders.records import Pending
+from nanotick.orders.records import FILLED, Pending
 from nanotick.wire.json_text import WireError, scaled
 from nanotick.wire.reports import Balance, OrderStatus, Position, Report
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 OVERLAP = 5 * SECOND  # fills are fetched from so long before the last comparison
-GRACE = 2 * SECOND  # an order younger than this may be missing in a list that lags
+GRACE = 5 * SECOND  # an order younger than this may be missing in a list that lags
 AGAIN = 2 * SECOND  # between two looks at what differs
-RETRIES = (1, 2, 5, 10, 20)  # s, between tries of a fetch that failed
+LOOKS = 4  # what differs as often and in the same way is a break
+RETRIES = (1, 2, 3, 5)  # s, between tries of a fetch that failed
 _NEW = int(Kind.NEW)
 _UNHEARD = int(Pending.NEW | Pending.UNKNOWN)
 
@@ -71,45 +73,27 @@ class Reconciliation:
         self.holdings: dict[int, tuple[int, str]] = {}
         self.inquired = self.fills = 0
         self.cash = ""
-        self._tries = 0
+        self.since = since  # for the next comparison
+        self._tries = self._rounds = 0
+        self._statuses: list[OrderStatus] = []
         self._differs: Held = {}
         self._numbers = {
             item.symbol: number for number, item in enumerate(trader.instruments) if item.venue == trader.venue
         }
         self.over = False
-        self._fetch_fills()
+        self._fetch_open()
 
     def stop(self) -> None:
         """Not any more: the connection is gone."""
         self.over = True
 
-    def _retry(self, what: str, again: Callable[[], None]) -> None:
-        if self._tries >= len(RETRIES):
-            self.breaks.append(f"{what} could not be read in {self._tries} tries")
-            self._finish()
-            return
-        delay = RETRIES[self._tries] * SECOND
+    def _retry(self, again: Callable[[], None]) -> None:
+        """The venue does not answer: try again, for as long as it takes."""
+        delay = RETRIES[min(self._tries, len(RETRIES) - 1)] * SECOND
         self._tries += 1
         self.trader.host.at(self.trader.host.now() + delay, again)
 
-    # --- fills --------------------------------------------------------------------------------------------------------
-
-    def _fetch_fills(self) -> None:
-        if not self.over:
-            self.trader.fetch_fills(max(0, self._since - OVERLAP), self._take_fills)
-
-    def _take_fills(self, fills: list[Report] | None) -> None:
-        if self.over:
-            return
-        if fills is None:
-            self._retry("fills", self._fetch_fills)
-            return
-        self._tries = 0
-        self.fills = len(fills)
-        self.trader.emit(fills, self.trader.host.now())
-        self._fetch_open()
-
-    # --- open orders --------------------------------------------------------------------------------------------------
+    # --- open orders, then fills --------------------------------------------------------------------------------------
 
     def _fetch_open(self) -> None:
         if not self.over:
@@ -119,12 +103,40 @@ class Reconciliation:
         if self.over:
             return
         if statuses is None:
-            self._retry("open orders", self._fetch_open)
+            self._retry(self._fetch_open)
             return
         self._tries = 0
+        self._statuses = statuses
+        self.since = self.trader.venue_time()
+        for status in statuses:
+            working = self.trader.find(status)
+            if working is not None:
+                self.trader.named(working, status.order, status.client)
+        self._fetch_fills()
+
+    def _fetch_fills(self) -> None:
+        if not self.over:
+            self.trader.fills(self._since - OVERLAP, self._take_fills)
+
+    def _take_fills(self, fills: list[Report] | None) -> None:
+        if self.over:
+            return
+        if fills is None:
+            self._retry(self._fetch_fills)
+            return
+        self._tries = 0
+        self.fills = len(fills)
+        self.trader.emit(fills, self.trader.host.now())
+        self._compare_orders()
+        self._fetch_holdings()
+
+    # --- orders -------------------------------------------------------------------------------------------------------
+
+    def _compare_orders(self) -> None:
         trader = self.trader
         seen: set[int] = set()
-        for status in statuses:
+        self.foreign = []
+        for status in self._statuses:
             working = trader.find(status)
             if working is None:
                 self.foreign.append(status)
@@ -132,25 +144,31 @@ class Reconciliation:
             seen.add(working.id)
             self._open_there(working, status)
         for working in trader.open_here():
-            if working.id not in seen and working.ts_sent < self.started - GRACE and working.inquiry is None:
+            if working.id not in seen and working.inquiry is None and not trader.on_its_way(working):
                 self.inquired += 1
-                trader.inquire(working, _NEW)
-        self._fetch_holdings()
+                trader.inquire(working, _NEW, True)
 
     def _open_there(self, working: Working, status: OrderStatus) -> None:
         trader = self.trader
         row = trader.engine_order(working)
-        if row is None:
-            self.breaks.append(f"order {status.client}: open at the venue, forgotten here")
+        if row is None or int(row["state"]) > FILLED:
+            if status.order in working.orders[-1:]:
+                trader.stray(working, status.order)
             return
-        trader.named(working, status.order)
         decimals = trader.instruments[working.instrument].qty_decimals
         filled = scaled(status.filled or "0", decimals, "filled")
-        if filled > int(row["filled_qty"]) + int(row["busted_qty"]):
-            self.inquired += 1
-            trader.inquire(working, _NEW)
+        pending = int(row["pending"])
+        doubtful = (
+            filled > int(row["filled_qty"]) + int(row["busted_qty"])
+            or trader.renamed(working)
+            or (pending and not trader.on_its_way(working))
+        )
+        if not doubtful or working.inquiry is not None:
             return
-        if int(row["pending"]) & _UNHEARD:  # not acknowledged, or unknown: it is there
+        if pending & ~_UNHEARD or filled > int(row["filled_qty"]) or trader.renamed(working):
+            self.inquired += 1
+            trader.inquire(working, _NEW, True)
+        else:  # not acknowledged, or unknown: it is there
             told = Report(
                 int(Kind.ACCEPTED), working.symbol, status.ts_venue or trader.host.now(), trader.ids.text(working.id),
                 status.order, working.side, flags=int(ReportFlag.STATUS),
@@ -167,29 +185,37 @@ class Reconciliation:
         if self.over:
             return
         if held is None:
-            self._retry("positions", self._fetch_holdings)
+            self._retry(self._fetch_holdings)
             return
         self._tries = 0
         prices: dict[int, str] = {}
         there: Held = dict.fromkeys(self._numbers.values(), 0)
         for item in held:
             self._hold(item, there, prices)
-        differs = {number: qty for number, qty in there.items() if qty != self._position(number)}
-        if self.opening:
-            self.holdings = {
-                number: (qty - self._position(number), prices.get(number, "0")) for number, qty in differs.items()
-            }
-        elif differs and (self._differs != differs or self.trader.unknown):
-            self._differs = differs  # a fill may have been under way, or an outcome be unknown: look again
-            self.trader.host.at(self.trader.host.now() + AGAIN, self._fetch_holdings)
-            return
+        differs = {number: qty - self._position(number) for number, qty in there.items()}
+        differs = {number: qty for number, qty in differs.items() if qty}
+        if not differs:
+            self._finish()
+        elif self.opening and not self.trader.counts.sent:
+            self._take_in(differs, prices)
+        elif self._rounds < LOOKS or self.trader.unknown or self._differs != differs:
+            # a fill may be under way, a history lag or an outcome be unknown: everything once more
+            self._rounds += 1
+            self._differs = differs
+            self.trader.host.at(self.trader.host.now() + AGAIN, self._fetch_open)
+        elif self.opening:
+            self._take_in(differs, prices)
         else:
             for number, qty in differs.items():
-                instrument = self.trader.instruments[number]
+                instrument, here = self.trader.instruments[number], self._position(number)
                 self.breaks.append(
-                    f"{instrument.symbol}: position here {instrument.qty_decimal(self._position(number))}, "
-                    f"at {self.trader.venue} {instrument.qty_decimal(qty)}"
+                    f"{instrument.symbol}: position here {instrument.qty_decimal(here)}, "
+                    f"at {self.trader.venue} {instrument.qty_decimal(here + qty)}"
                 )
+            self._finish()
+
+    def _take_in(self, differs: Held, prices: dict[int, str]) -> None:
+        self.holdings = {number: (qty, prices.get(number, "0")) for number, qty in differs.items()}
         self._finish()
 
     def _hold(self, item: Position | Balance, there: Held, prices: dict[int, str]) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from nanotick.venues.host import REQUEST_TIMEOUT_NS
 from nanotick.venues.trader import Trader
+from nanotick.venues.trader_base import SECOND
 from nanotick.venues.working import Sent
 from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode
 from nanotick.wire.reports import Private, Reply
 from nanotick.wire.requests import Request, Response
 
+_LONGEST_WAIT_S = 3 * 86_400  # of a Retry-After
 _READ_TIMEOUT_NS = 2 * REQUEST_TIMEOUT_NS
 
 
@@ -24,6 +27,8 @@ class RestTrader(Trader):
     rest : str
         Scheme, host and port.
     """
+
+    answers_by_stream = False
 
     def __init__(self, *args: Any, rest: str, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -39,6 +44,7 @@ class RestTrader(Trader):
         self.host.ask(self.rest, request, lambda response: self._posted(response, sent), self._timeout)
 
     def _posted(self, response: Response, sent: Sent) -> None:
+        self._head(response)
         try:
             self.answer(sent, self.read(response, sent.request))
         except WireError as error:
@@ -50,9 +56,27 @@ class RestTrader(Trader):
         now = self.host.now()
         when = self.limiter.take(now)
         if when <= now:
-            self.host.ask(self.rest, request, done, _READ_TIMEOUT_NS)
+            self.host.ask(self.rest, request, lambda response: self._got(response, done), _READ_TIMEOUT_NS)
         else:
             self.host.at(when, lambda: self.get(request, done))
+
+    def _got(self, response: Response, done: Callable[[Response], None]) -> None:
+        self._head(response)
+        done(response)
+
+    def _head(self, response: Response) -> None:
+        """What the headers say of the venue's clock, and of waiting."""
+        now = self.host.now()
+        for name, value in response.headers:
+            which = name.lower()
+            if which == "date":
+                try:
+                    there = int(parsedate_to_datetime(value).timestamp()) * SECOND
+                except (ValueError, OverflowError):
+                    continue
+                self.clock_ahead = now - there - SECOND // 2  # it shows whole seconds
+            elif which == "retry-after" and response.status in (418, 429, 503) and value.strip().isdigit():
+                self.limiter.blocked(now + min(int(value), _LONGEST_WAIT_S) * SECOND)
 
     def told_by(self, response: Response) -> list[Private] | None:
         """What an answer to a request that only reads says; None if it cannot be read or says nothing for now."""

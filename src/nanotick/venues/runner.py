@@ -113,7 +113,11 @@ class Runner:
     counter : callable
         Nanoseconds for measuring; of no consequence to what is decided.
     on_records : callable, optional
-        `on_records(records, marks)` with what the step has put out, ten times a second.
+        `on_records(records, marks)` with what the step has put out.
+    drain_ns : int
+        How often that is taken; ten times a second if not given.
+    resumed : bool
+        The session goes on after a crash: its strategies have started before.
 
     Attributes
     ----------
@@ -134,6 +138,8 @@ class Runner:
         latency: Latency | None = None,
         counter: Callable[[], int] = time.perf_counter_ns,
         on_records: Callable[[npt.NDArray[Any], npt.NDArray[Any]], None] | None = None,
+        drain_ns: int = DRAIN_NS,
+        resumed: bool = False,
     ) -> None:
         self.host, self.session = host, session
         self.feeds: list[Feed] = []
@@ -148,7 +154,7 @@ class Runner:
         self._held: deque[npt.NDArray[Any]] = deque()
         self._timer: Timer | None = None
         self._deadline: Timer | None = None
-        self._drained = 0
+        self._drained, self._drain_ns, self._resumed = 0, drain_ns, resumed
         self._instruments = session.local.instruments
         self._rows = np.zeros(max(1, len(self._instruments)), EVENT)
         self._paused: set[int] = set()  # venues whose instruments are paused for want of a connection
@@ -265,10 +271,10 @@ class Runner:
                     self.session.send(self)
             except JournalError as error:
                 self._fail(str(error))
-        if now - self._drained >= DRAIN_NS:
+        if now - self._drained >= self._drain_ns:
             self._drain()
             self._drained = now
-        upcoming = min(max(self.session.next_due, now + 100_000), now + DRAIN_NS)
+        upcoming = min(max(self.session.next_due, now + 100_000), now + self._drain_ns)
         self._timer = self.host.at(upcoming, self._tick)
 
     def _drain(self) -> None:
@@ -294,7 +300,8 @@ class Runner:
             feed.state == State.LIVE for feed in self.feeds
         ):
             self._phase(Phase.TRADING)
-            self.session.start(self.host.now())
+            if not self._resumed:
+                self.session.start(self.host.now())
             self._flush()
 
     def _pause(self, venue: int, paused: bool) -> None:

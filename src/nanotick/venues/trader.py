@@ -25,6 +25,8 @@ from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Priva
 from nanotick.wire.requests import Amend, Asked, Cancel, Command, Unsupported, asked_of, number_text
 
 _NEW, _CANCEL, _REPLACE, _CANCEL_ALL = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER), int(Kind.CANCEL_ALL)
+_ASKED_AT_MOST = 8  # times for an order that a fill names and the venue does not show
+_FOREIGN_KEPT = 4096  # venue ids of orders known not to be ours
 _CLOSE_ALL = int(CommandFlag.CLOSE_ALL)
 
 
@@ -44,6 +46,7 @@ class Trader(TraderBase):
     name = ""
     renames = False
     needs_order = False
+    answers_by_stream = True  # what is sent is answered over the private stream, and lost with it
     _reconciliation: Reconciliation | None = None
 
     # --- what a venue says --------------------------------------------------------------------------------------------
@@ -130,8 +133,10 @@ class Trader(TraderBase):
             self._refuse(command, working, RejectReason.LIMIT_REACHED, "our own rate limit")
 
     def _ask(self, command: Command, working: Working, now: int, address: int) -> None:
+        if working.inquiry is not None:
+            working.inquiry.widen(command.kind)
         if command.kind == _NEW:
-            working.ts_sent = now
+            working.ts_sent, working.since = now, self.venue_time()
             sent = Sent(working.client, _NEW, working, working.symbol, now, working.client)
             self._sent[sent.request] = sent
             if address and self._transmit_written(address, sent):
@@ -140,7 +145,7 @@ class Trader(TraderBase):
             del self._sent[sent.request]
         renamed = ""
         if command.kind == _REPLACE and self.renames:
-            working.revision += 1
+            working.revision = working.newest = working.revision + 1
             renamed = self.ids.text(command.id, working.revision)
         item = self._items[working.instrument]
         sent = Sent(self._request(), command.kind, working, working.symbol, now, renamed or working.client)
@@ -223,7 +228,7 @@ class Trader(TraderBase):
             self.note("error", "the venue denies us", reason=reply.detail, code=reply.code)
             self._state(TraderState.BROKEN, f"denied: {reply.detail or reply.code}")
         if sent.working is not None:
-            self._settle(reply, sent.kind, sent.working, now, sent)
+            self._settle(reply, sent.kind, sent.working, now)
         if told:
             self.emit([item for item in told if isinstance(item, Report)], now)
 
@@ -240,7 +245,8 @@ class Trader(TraderBase):
             if isinstance(status, OrderStatus) and working is not None:
                 if sent.kind == _REPLACE and self.renames:
                     continue  # of the new order: its own report makes it ours
-                self.named(working, status.order)
+                self.named(working, status.order, status.client)
+                self.ready_to_cancel(working)
         if sent.kind == _REPLACE and working is not None and not reports:
             reports = self._replace_done(sent, told, now)
         self.emit(reports, now)
@@ -249,32 +255,87 @@ class Trader(TraderBase):
         """Reports for a replace whose good answer is all that the venue says of it; none where the stream tells."""
         return []
 
-    def named(self, working: Working, order: str) -> None:
-        """The venue's id of an order is known."""
-        if order and working.order != order:
-            working.order = order
-            self._by_order[order] = working
-            if working.cancel_wanted:
-                working.cancel_wanted = False
-                self._again(working)
+    def ready_to_cancel(self, working: Working) -> None:
+        """Send the cancel that has waited for the venue's id."""
+        if working.cancel_wanted and (working.order or not self.needs_order):
+            working.cancel_wanted = False
+            self._again(working)
 
-    def _settle(self, reply: Reply, kind: int, working: Working, now: int, sent: Sent | None = None) -> None:
+    def stray(self, working: Working, order: str) -> None:
+        """An order that has ended here is open at the venue: it must not trade unseen."""
+        self.note("error", "an order taken for ended is open at the venue; cancelling it", order=order)
+        self.counts.strays += 1
+        asked = Cancel(working.symbol, working.client, order)
+        self.host.at(self.host.now(), lambda: self.ask_about(asked, working, lambda told: None))
+
+    def _settle(self, reply: Reply, kind: int, working: Working, now: int) -> None:
         """The report that a bad answer amounts to, and an inquiry if it leaves anything open."""
         unknown = reply.outcome == Outcome.UNKNOWN
         report = settled(reply, kind, working.symbol, self.ids.text(working.id), now)
         if report is not None:
             self.emit([report], now)
-        lost = kind == _CANCEL and reply.reason in (RejectReason.UNKNOWN_ORDER, RejectReason.TOO_LATE)
+        lost = kind != _NEW and reply.reason in (RejectReason.UNKNOWN_ORDER, RejectReason.TOO_LATE)
         if unknown or lost:
             self.counts.unknown += unknown
-            self.inquire(working, kind, sent)
+            self.inquire(working, kind, lost)
 
-    def inquire(self, working: Working, kind: int, sent: Sent | None = None) -> None:
+    def inquire(self, working: Working, kind: int, sure: bool = False) -> None:
         """Find out how an order stands; one inquiry an order at a time, the widest question wins."""
         if working.inquiry is not None:
-            working.inquiry.widen(kind, sent)
+            working.inquiry.widen(kind, sure)
             return
-        working.inquiry = Inquiry(self, working, kind, sent)
+        working.inquiry = Inquiry(self, working, kind, sure)
+
+    def fills(self, since: int, done: Callable[[list[Report] | None], None]) -> None:
+        """Fills of our orders since a time of the venue's clock; None if they could not be read.
+
+        A history that names orders by the venue's ids alone may name some that this process never heard of (an order
+        answered while we were down): these are asked for.
+        """
+
+        def take(found: list[Report] | None) -> None:
+            if found is None:
+                done(None)
+                return
+            strange = [
+                fill.order
+                for fill in found
+                if fill.order
+                and not fill.client
+                and fill.order not in self._by_order
+                and self._foreign_orders.get(fill.order, 0) < _ASKED_AT_MOST
+            ]
+            self._resolve(list(dict.fromkeys(strange)), lambda good: done(found if good else None))
+
+        self.fetch_fills(max(0, since), take)
+
+    def _resolve(self, orders: list[str], done: Callable[[bool], None]) -> None:
+        """Find out whose orders these are, one after another."""
+        if not orders:
+            done(True)
+            return
+        order = orders.pop()
+
+        def take(told: list[Private] | None) -> None:
+            status = next((item for item in told or () if isinstance(item, OrderStatus)), None)
+            working = self.find(status) if status is not None else None
+            if working is not None and status is not None:
+                self.named(working, order, status.client)
+            else:  # somebody else's; or not shown yet, which it is given a few tries for
+                tries = self._foreign_orders.pop(order, 0) + 1
+                self._foreign_orders[order] = tries if status is None and told != [] else _ASKED_AT_MOST
+                if len(self._foreign_orders) > _FOREIGN_KEPT:
+                    del self._foreign_orders[next(iter(self._foreign_orders))]
+                if self._foreign_orders[order] < _ASKED_AT_MOST:
+                    done(False)
+                    return
+            self._resolve(orders, done)
+
+        self.query_order(order, take)
+
+    def query_order(self, order: str, done: Callable[[list[Private] | None], None]) -> None:
+        """Ask how an order stands by the venue's id; nothing is said of it where the venue's history has our ids."""
+        done([])
 
     def timed_out(self, sent: Sent) -> None:
         """No answer in time over a stream."""
@@ -301,6 +362,9 @@ class Trader(TraderBase):
     def connected(self) -> None:
         """The private stream tells; what was missed is fetched before anything is sent."""
         self._state(TraderState.RECONCILING)
+        for working in list(self._working.values()):
+            if working.inquiry is not None:
+                working.inquiry.hurry()
         self.reconcile()
 
     def disconnected(self, why: str) -> None:
@@ -308,7 +372,8 @@ class Trader(TraderBase):
         if self._reconciliation is not None:
             self._reconciliation.stop()
             self._reconciliation = None
-        self.lost(why)
+        if self.answers_by_stream:
+            self.lost(why)
         if self.state != TraderState.DOWN:
             self._state(TraderState.CONNECTING, why)
 
@@ -333,7 +398,7 @@ class Trader(TraderBase):
             self._state(TraderState.BROKEN, "; ".join(found.breaks))
         else:
             self._opened = True
-            self._since = found.started
+            self._since = found.since
             self._state(TraderState.READY)
         if self._timer is not None:
             self._timer.cancel()

@@ -9,9 +9,11 @@ import numpy as np
 
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.log import Logger
-from nanotick.core.records import EVENT, RECORD_SIZE, Kind
-from nanotick.orders.records import FILLED, SLOT_MASK
+from nanotick.core.records import EVENT, RECORD_SIZE, Kind, ReportFlag
+from nanotick.orders.records import FILLED, REJECTED, SLOT_MASK
 from nanotick.venues.host import Host, Timer
+from nanotick.venues.inquiry import AHEAD
+from nanotick.venues.reconcile import GRACE
 from nanotick.venues.working import Counts, Limiter, NoLimit, Sent, TraderConfig, TraderState, Working
 from nanotick.wire.client_ids import ClientIds
 from nanotick.wire.json_text import WireError
@@ -19,6 +21,7 @@ from nanotick.wire.reports import OrderStatus, Report, ReportRows
 
 SECOND = 1_000_000_000
 _NEW, _FILL, _ACCEPTED, _REPLACED = int(Kind.NEW), int(Kind.FILL), int(Kind.ACCEPTED), int(Kind.REPLACED)
+_CANCEL_REJECTED, _OF_REPLACE = int(Kind.CANCEL_REJECTED), int(ReportFlag.OF_REPLACE)
 _ENDED = frozenset(map(int, (Kind.CANCELLED, Kind.EXPIRED, Kind.REJECTED)))
 KEPT_NS = 120 * SECOND  # an order that has ended is remembered so long: reports may be late
 _EVENTS = 1024
@@ -88,7 +91,8 @@ class TraderBase:
         self.on_foreign: Callable[[OrderStatus, int], int] = lambda status, instrument: 0
         self.on_holding: Callable[[int, int, str], None] = lambda instrument, qty, price: None
         self._position = position
-        self._since = host.now()  # of the last comparison that was whole
+        self.clock_ahead = 0  # of the venue's, ns
+        self._since = host.now()  # of the last comparison that was whole, by the venue's clock
         self._opened = False
         self._timer: Timer | None = None
         self._log = log
@@ -97,6 +101,7 @@ class TraderBase:
         self._items = list(instruments)
         self._working: dict[int, Working] = {}
         self._by_order: dict[str, Working] = {}
+        self._foreign_orders: dict[str, int] = {}  # the venue's ids, and how often each was asked about
         self._sent: dict[str, Sent] = {}
         self._requests = 0
         self._events = np.zeros(_EVENTS, EVENT)
@@ -104,12 +109,16 @@ class TraderBase:
         self._address = int(self._events.ctypes.data)
         self._sweeper: Timer | None = None
 
-    def inquire(self, working: Working, kind: int, sent: Sent | None = None) -> None:
+    def inquire(self, working: Working, kind: int, sure: bool = False) -> None:
         """Find out how an order stands."""
         raise NotImplementedError
 
-    def named(self, working: Working, order: str) -> None:
-        """The venue's id of an order is known."""
+    def ready_to_cancel(self, working: Working) -> None:
+        """Send the cancel that has waited for the venue's id."""
+        raise NotImplementedError
+
+    def stray(self, working: Working, order: str) -> None:
+        """An order that has ended here is open at the venue."""
         raise NotImplementedError
 
     # --- reports in ---------------------------------------------------------------------------------------------------
@@ -117,17 +126,20 @@ class TraderBase:
     def emit(self, reports: Iterable[Report], now: int) -> None:
         """Hand reports to the engine."""
         count = 0
+        named: list[Working] = []
         for report in reports:
             working = self._of(report)
             if working is not None:
                 self._note(report, working, now)
+                if working.cancel_wanted and working.order:
+                    named.append(working)
             try:
                 row = self.rows.row(report, now)
             except WireError as error:
                 self.counts.malformed += 1
                 self.note("error", "a report that cannot be read", reason=str(error), order=report.client)
                 if working is not None:
-                    self.inquire(working, _NEW)
+                    self.inquire(working, _NEW, True)
                 continue
             if row is None:
                 continue
@@ -138,6 +150,8 @@ class TraderBase:
                 count = 0
         if count:
             self._flush(count)
+        for working in named:
+            self.ready_to_cancel(working)
 
     def _flush(self, count: int) -> None:
         self.counts.reports += count
@@ -156,39 +170,85 @@ class TraderBase:
     def _note(self, report: Report, working: Working, now: int) -> None:
         kind = report.kind
         if kind == _ACCEPTED and report.order:
-            self.named(working, report.order)
+            self.named(working, report.order, report.client)
+            row = self._engine_order(working.id)
+            if row is not None and int(row["state"]) == REJECTED:
+                self.stray(working, report.order)
         elif kind == _REPLACED:
-            if self.renames and report.client:
-                working.client = report.client
-            self.named(working, report.order)
+            self.named(working, report.order, report.client)
+            working.told = max(working.told, self.revision(report.client))
         elif kind == _FILL and working.ts_sent:
             self.on_latency("fill", now - working.ts_sent)
+        elif kind == _CANCEL_REJECTED and report.flags & _OF_REPLACE:
+            working.newest = self.revision(working.client)
         if kind in _ENDED:
             working.ended = now
+
+    # --- names of an order --------------------------------------------------------------------------------------------
+
+    def revision(self, client: str) -> int:
+        """Which revision of an order a client order id names."""
+        text = self.ids.revision(client) if self.ids.decode(client) is not None else ""
+        return int(text[1:], 36) if text else 0
+
+    def named(self, working: Working, order: str, client: str = "") -> None:
+        """The venue's id of an order is known, and of which of its names; an older name displaces no newer one."""
+        if order and order not in working.orders:
+            working.orders.append(order)
+            self._by_order[order] = working
+            if not client or not self.renames or self.revision(client) >= self.revision(working.client):
+                working.order = order
+        if client and self.renames and self.revision(client) > self.revision(working.client):
+            working.client, working.order = client, order or working.order
+            working.revision = max(working.revision, self.revision(client))
+            working.newest = max(working.newest, working.revision)
+
+    def names(self, working: Working) -> list[str]:
+        """Client order ids under which the order may be known, the newest first."""
+        if not self.renames:
+            return [working.client]
+        first = self.revision(working.client)
+        return [self.ids.text(working.id, n) for n in range(working.newest, first, -1)] + [working.client]
+
+    def renamed(self, working: Working) -> bool:
+        """Whether the order has a name that the engine has not been told of."""
+        return self.renames and self.revision(working.client) > working.told
 
     # --- housekeeping -------------------------------------------------------------------------------------------------
 
     def adopt(self, number: int, status: OrderStatus, instrument: int) -> Working:
         """Remember an order under an id that the engine has given it."""
-        working = Working(number, instrument, status.symbol, status.side, status.client, status.order, adopted=True)
-        working.ts_sent = self.host.now()
+        working = Working(number, instrument, status.symbol, status.side, status.client, adopted=True)
+        working.ts_sent, working.since = self.host.now(), self.venue_time()
         self._working[number] = working
-        self._by_order[status.order] = working
+        self.named(working, status.order)
         return working
 
-    def resume(self, rows: Iterable[Any]) -> None:
+    def venue_time(self) -> int:
+        """What the venue's clock shows, as far as we know, ns UTC."""
+        return self.host.now() - self.clock_ahead
+
+    def resume(self, rows: Iterable[Any], since: int, opened: bool = True) -> None:
         """Remember the open orders of a session that goes on after a crash, and that nothing is known of them.
 
         Parameters
         ----------
         rows : iterable of ORDER records
+        since : int
+            ns UTC of the session's last input: fills are asked for from then on.
+        opened : bool
+            Whether it had been compared with the venue before; then what the venue holds is not taken in again.
         """
+        self._since = min(self._since, since)
+        self._opened = opened
         for row in rows:
             number, instrument = int(row["id"]), int(row["instrument"])
             item = self._items[instrument]
             if item.venue == self.venue:
                 working = Working(number, instrument, item.symbol, int(row["side"]), self.ids.text(number))
                 working.ts_sent = int(row["ts_sent"])
+                working.since = min(since, int(row["ts_accepted"]) or working.ts_sent)
+                working.newest = AHEAD if self.renames else 0
                 self._working[number] = working
 
     def open_here(self) -> list[Working]:
@@ -199,6 +259,11 @@ class TraderBase:
             if row is not None and 2 <= int(row["state"]) < FILLED:
                 found.append(working)
         return found
+
+    def on_its_way(self, working: Working) -> bool:
+        """Whether the order is so young, or a request about it unanswered, that a list may not show it as it is."""
+        young = self.host.now() - working.ts_sent < GRACE
+        return young or any(sent.working is working for sent in self._sent.values())
 
     def engine_order(self, working: Working) -> Any:
         """The engine's ORDER record, None if it has forgotten the order."""
@@ -218,7 +283,8 @@ class TraderBase:
                 working.ended = now
             if working.ended and now - working.ended > KEPT_NS and working.inquiry is None:
                 del self._working[number]
-                self._by_order.pop(working.order, None)
+                for order in working.orders:
+                    self._by_order.pop(order, None)
         self._sweeper = self.host.at(now + KEPT_NS // 4, self.sweep)
 
     def end_timers(self) -> None:

@@ -57,20 +57,36 @@ class NoLimit:
 
 @dataclass(slots=True)
 class Working:
-    """An order of ours as the edge knows it."""
+    """An order of ours as the edge knows it.
+
+    Attributes
+    ----------
+    client : str
+        Name under which the venue knows it now; `told` is the revision of the one that the engine has been told of.
+    orders : list of str
+        The venue's ids, where each replace gives a new one; `order` is the present one.
+    revision, newest : int
+        The last one given out, and the highest under which the order may be known: a refused one is not.
+    since : int
+        When it was sent, by the venue's clock, ns UTC.
+    """
 
     id: int
     instrument: int
     symbol: str
     side: int
-    client: str  # under which the venue knows it now
-    order: str = ""  # the venue's own id
+    client: str
+    order: str = ""
     revision: int = 0
+    newest: int = 0
+    told: int = 0
     cancel_wanted: bool = False  # a cancel waits for the venue's id
     ts_sent: int = 0
+    since: int = 0
     ended: int = 0  # ns UTC, 0 while it works
     inquiry: Inquiry | None = None
     adopted: bool = False
+    orders: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -122,6 +138,7 @@ class Counts:
     reports: int = 0
     malformed: int = 0
     reconciled: int = 0
+    strays: int = 0
     settled: dict[str, int] = field(default_factory=dict)  # how unknown outcomes ended
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from nanotick.core.records import command_at
 from nanotick.core.secret import Secret
+from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
@@ -31,7 +32,7 @@ PAPER_STREAM = "wss://paper-api.alpaca.markets/stream"
 LIVE = "https://api.alpaca.markets"
 LIVE_STREAM = "wss://api.alpaca.markets/stream"
 _PAGE, _FILLS_PAGE = 500, 100
-_PACE = Pace(quiet_ns=0, dead_ns=0)
+_PACE = Pace(ready_ns=8_000_000_000, backoff=BackoffLimits(cap_ns=8_000_000_000))
 
 
 class AlpacaTrader(RestTrader):
@@ -120,6 +121,10 @@ class AlpacaTrader(RestTrader):
     def query(self, working: Working, client: str, done: Callable[[list[Private] | None], None]) -> None:
         """As `Trader.query`."""
         self.get(encode(Query(working.symbol, client), self._headers), lambda r: done(self.told_by(r)))
+
+    def query_order(self, order: str, done: Callable[[list[Private] | None], None]) -> None:
+        """As `Trader.query_order`: activities name orders by Alpaca's ids alone."""
+        self.get(encode(Query("", "", order), self._headers), lambda r: done(self.told_by(r)))
 
     # --- what the account has -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,56 @@
+"""An hour of live trading a seed under drawn faults: the invariants hold after every event, and all settles at the end.
+
+A seed that fails is played alone by `python -m tools.simulate_live --seed N`, or by this test's own id.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from nanotick.venues.faulty import Faults
+from tests.venues.simulation import LiveSimulation
+
+EACH, NIGHTLY = 10, 10_000
+
+
+def play(seed: int) -> dict:
+    try:
+        found = LiveSimulation(seed).run()
+    except Exception as error:
+        raise AssertionError(f"seed {seed}: {error}\nalone: python -m tools.simulate_live --seed {seed}") from error
+    assert found["events"] >= 2_000 and found["orders"] > 50
+    return found
+
+
+@pytest.mark.parametrize("first", range(0, 200, EACH))
+def test_an_hour_under_faults_keeps_the_invariants_and_settles(first):
+    found = [play(seed) for seed in range(first, first + EACH)]
+    assert sum(bool(run["mischief"]) for run in found) > EACH // 2
+    assert sum(run["fills"] for run in found) > 50 * EACH
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(200, NIGHTLY, 100))
+def test_many_more_hours_under_faults(first):
+    for seed in range(first, first + 100):
+        play(seed)
+
+
+def test_a_seed_gives_the_same_run_and_another_a_different_one():
+    one, other = LiveSimulation(11, hours=0.3).run(), LiveSimulation(11, hours=0.3).run()
+    assert one == other
+    assert LiveSimulation(12, hours=0.3).run()["digest"] != one["digest"]
+
+
+@pytest.mark.parametrize("kind", ["crashes", "disk", "clock_steps", "venue_crashes", "half_open", "swizzles"])
+def test_a_fault_that_strikes_often_is_survived(kind):
+    found = LiveSimulation(1, Faults(**{kind: 60.0}), hours=0.5).run()
+    assert found["mischief"][kind] > 10
+    assert found["crashes"] > 5 or kind not in ("crashes", "disk")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(0, 1_000, 50))
+def test_swizzled_and_clogged_links(first):
+    for seed in range(first, first + 50):
+        assert LiveSimulation(seed, Faults(swizzles=30.0, clogs=30.0), hours=0.5).run()["settled_s"] <= 30
