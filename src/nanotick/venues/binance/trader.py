@@ -77,6 +77,7 @@ class BinanceTrader(RestTrader):
 
     name = "binance"
     renames = True
+    answers_by_stream = True
 
     def __init__(
         self,
@@ -140,6 +141,10 @@ class BinanceTrader(RestTrader):
         """As `Trader.disconnected`."""
         self.session.lost()
         super().disconnected(why)
+
+    def venue_time(self) -> int:
+        """As `Trader.venue_time`."""
+        return self.host.now() + self.session.clock.offset
 
     @property
     def unanswered(self) -> int:
@@ -294,7 +299,7 @@ class BinanceTrader(RestTrader):
         """
         symbols = {working.symbol for working in self._working.values()} | self._latest.keys()
         exact = self.state != TraderState.READY
-        start = str(max(0, since + self.session.clock.offset) // 1_000_000)
+        start = str(max(0, since) // 1_000_000)
         asked = []
         for symbol in sorted(symbols):
             known = self._latest.get(symbol, -1) if exact else -1
