@@ -3,7 +3,7 @@
     python -m benchmarks.live_server '{"work": "echo", "spin": false}'
 
 Works: `echo` (our host), `bare` (picows alone), `stream` (messages as fast as they are taken, or `rate` a second; each
-holds the time when it was sent), `http` (an order's answer for each POST).
+holds the time when it was sent, in microseconds), `http` (an order's answer for each POST).
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Stream:
         now, link = time.time_ns(), self.link
         due = (now - self.began) * self.rate // 10**9 if self.rate else self.sent + _BATCH
         while self.sent < min(due, self.count) and link.waiting < _MOST_WAITING:
-            link.send(QUOTE % time.time_ns())
+            link.send(QUOTE % (time.time_ns() // 1000))
             self.sent += 1
         if self.sent < self.count:
             self.host.at(now + 1_000_000 if self.rate else now, self.turn)
