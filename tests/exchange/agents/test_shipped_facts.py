@@ -14,7 +14,9 @@ if INTERPRET:
 TEN = ("SPY", "AAPL", "QQQ", "META", "SQQQ", "LLY", "PFE", "COIN", "XLF", "IYR")
 
 
-@pytest.mark.parametrize(("name", "symbols", "seeds"), [("us-equities", TEN, (7, 8, 9))])
+@pytest.mark.parametrize(
+    ("name", "symbols", "seeds"), [("us-equities", TEN, (7, 8, 9)), ("index-future", (), (1, 2, 3))]
+)
 def test_the_facts_of_a_shipped_market_are_the_reported_ones(name, symbols, seeds) -> None:
     market = read_description(name)
     sheets = simulated_facts(market.only(symbols) if symbols else market, seeds)

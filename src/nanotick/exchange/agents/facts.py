@@ -215,6 +215,22 @@ def _mean_acf(parts: list[Floats], change: Callable[[Floats], Floats], lags: int
     return np.asarray(mean, np.float64), count
 
 
+def _autocorrelation_band(parts: list[Floats], lags: int) -> float:
+    """What 95 % of the largest of nine autocorrelations of uncorrelated returns stay below, pooled as `_mean_acf` does.
+
+    Returns of changing volatility scatter more than 1 / sqrt(n), with the variance
+    sum r_t^2 r_(t-k)^2 / (sum r_t^2)^2 (Diebold 1988).
+    """
+    long = [x - x.mean() for x in parts if len(x) > 3 * lags]
+    count = sum(len(x) for x in long)
+    variance = 0.0
+    for x in long:
+        square = x * x
+        shared = np.mean([float(np.dot(square[:-k], square[k:])) for k in range(2, lags + 1)])
+        variance += (len(x) / count) ** 2 * float(shared) / float(square.sum()) ** 2
+    return _OF_NINE_LAGS * math.sqrt(variance) if variance > 0 else math.inf
+
+
 @dataclass(frozen=True)
 class FactSheet:
     """The facts of one market, and the curves behind them for a picture.
@@ -283,7 +299,7 @@ def _return_facts(
     ]  # fmt: skip
     linear, count = _mean_acf(pool.returns[long], lambda x: x, 10)
     need = "" if count >= MIN_RETURNS else f"{count} returns of {long_s:g} s, {MIN_RETURNS} needed"
-    noise = _OF_NINE_LAGS / math.sqrt(max(1, count))
+    noise = _autocorrelation_band(pool.returns[long], 10)
     facts.append(
         Fact(
             "return_autocorrelation", None if need else float(np.abs(linear[1:]).max()), noise, 0.0, max(0.1, noise),
