@@ -61,7 +61,8 @@ class Account:
         now = (self.host.time + BEHIND) // MS
         event = {"e": "executionReport", "E": now, "s": "BTCUSDT", "c": client, "S": "BUY", "o": "LIMIT", "f": "GTC",
                  "q": "1.0", "p": "100.0", "P": "0", "C": "", "x": kind, "X": state, "r": "NONE", "i": order,
-                 "l": "0", "z": "0", "L": "0", "n": "0", "N": None, "T": now, "t": -1, "w": True, "m": False, "O": now}  # fmt: skip
+                 "l": "0", "z": "0", "L": "0", "n": "0", "N": None, "T": now, "t": -1,
+                 "w": True, "m": False, "O": now}  # fmt: skip
         self.link.say(json.dumps({"subscriptionId": 0, "event": event | more}))
 
     def fill(self, trade, qty, price="100.0", fee="0.001", asset="BTC", state="PARTIALLY_FILLED", **more):
