@@ -154,7 +154,7 @@ class Desk(PublicRows, DeskReports):
         ledger: SpotLedger | MarginLedger
         if self.terms.money == Money.SPOT:
             rate = int(RATE_UNIT * float(fees.taker_rate)) if fees is not None else 0
-            ledger = SpotLedger(account, self.terms.fee_in, rate)
+            ledger = SpotLedger(account, self.terms.fee_in, rate, self.terms.fee_decimals)
         else:
             for symbol in account.positions:
                 if symbol not in self.listings:

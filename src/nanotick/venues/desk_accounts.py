@@ -18,7 +18,16 @@ from typing import Any
 from nanotick.core.fixed import to_scaled
 from nanotick.core.records import OrderType, RejectReason
 from nanotick.venues.desk_orders import DeskOrder, Fill
-from nanotick.venues.desk_terms import INSUFFICIENT, Account, FeeIn, Listing, Refusal, amount_of, amount_text
+from nanotick.venues.desk_terms import (
+    AMOUNT_DECIMALS,
+    INSUFFICIENT,
+    Account,
+    FeeIn,
+    Listing,
+    Refusal,
+    amount_of,
+    amount_text,
+)
 
 RATE_UNIT = 1_000_000_000
 STOP_MARGIN = 5  # percent above its stop price that a stop order to buy is expected to cost
@@ -34,10 +43,12 @@ Cost = Callable[[Listing, int, int], int | None]  # listing, side, quantity unit
 class SpotLedger:
     """Free and locked amounts of assets."""
 
-    def __init__(self, account: Account, fee_in: FeeIn, taker_rate: int) -> None:
+    def __init__(
+        self, account: Account, fee_in: FeeIn, taker_rate: int, fee_decimals: int = AMOUNT_DECIMALS
+    ) -> None:
         self.free = {name: amount_of(text, name) for name, text in account.balances.items()}
         self.locked = dict.fromkeys(self.free, 0)
-        self._fee_in = fee_in
+        self._fee_in, self._fee_step = fee_in, 10 ** (AMOUNT_DECIMALS - fee_decimals)
         self._reserve = max(0, taker_rate) if fee_in == FeeIn.QUOTE else 0
 
     def need(self, order: DeskOrder, cost: Cost) -> Refusal | None:
@@ -102,6 +113,7 @@ class SpotLedger:
         if order.side > 0 and self._fee_in == FeeIn.RECEIVED:
             worth = price * listing.value_unit  # of one quantity unit
             fee, asset = -(-fee_value * listing.qty_unit // worth) if worth else 0, base
+        fee = -(-fee // self._fee_step) * self._fee_step
         self.free[base] = self.free.get(base, 0) + order.side * coins
         self.free[quote] = self.free.get(quote, 0) - order.side * money
         self.free[asset] -= fee

@@ -124,6 +124,8 @@ class VenueTerms:
     fees : bool
         Fees of the market description (or the account) are charged.
     fee_in : FeeIn
+    fee_decimals : int
+        Fees are rounded up to so many decimals (spot accounts).
     self_trade : SelfTrade
         What happens when an order would meet one of the same account.
     states : mapping
@@ -138,6 +140,7 @@ class VenueTerms:
     client_ids: ClientRule = ClientRule.OPEN
     fees: bool = True
     fee_in: FeeIn = FeeIn.QUOTE
+    fee_decimals: int = AMOUNT_DECIMALS
     self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
     states: Mapping[str, str] = field(default_factory=dict)
     symbol: Callable[[Instrument], str] = lambda item: item.symbol

@@ -98,6 +98,10 @@ SERVED: dict[str, ServedVenue] = {
         "nanotick.venues.alpaca.served", "us-equities", "XNAS",
         "US stocks: trading API, trade updates, market data stream and API",
     ),
+    "binance": ServedVenue(
+        "nanotick.venues.binance.served", "crypto", "BINANCE",
+        "coins: REST, market streams, WebSocket API with orders and the user's events",
+    ),
     "polygon": ServedVenue(
         "nanotick.venues.polygon.served", "us-equities", "XNAS",
         "US stocks: trades, quotes and bars by WebSocket, past trades and quotes by REST",

@@ -1,1 +1,1 @@
-"""Binance spot: the market data connection, the trader, and what is listed."""
+"""Binance spot: the market data connection, the trader, what is listed, and the venue served."""
