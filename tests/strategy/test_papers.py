@@ -46,13 +46,16 @@ class PaperMaker(AvellanedaStoikov):
         return (self.steps - self.step % self.steps) * self.dt
 
     def on_book(self, ctx: Any) -> None:
+        self.go_on(ctx, ctx.mid())
+
+    def go_on(self, ctx: Any, mid: float) -> None:
         if self.step % self.steps == 0:
             self.flat_at = ctx.position()
         if self.symmetric > 0.0:
             half = 0.5 * self.symmetric * ctx.tick_size()
-            self.place(ctx, ctx.mid() - half, ctx.mid() + half, 0.0)
+            self.place(ctx, mid - half, mid + half, 0.0)
         else:
-            self.requote(ctx, ctx.mid())
+            self.requote(ctx, mid)
         self.step += 1
 
 
@@ -95,13 +98,15 @@ EXACT = {
 }
 
 
-def check_avellaneda_stoikov(gamma: float, symmetric: bool, rounds: int) -> None:
+def check_avellaneda_stoikov(
+    gamma: float, symmetric: bool, rounds: int, maker_of: type[PaperMaker] = PaperMaker, run: Any = outcomes
+) -> None:
     sigma, k, steps, dt = 2.0, 1.5, 200, 0.005
     spread = gamma * sigma**2 * np.mean(1.0 - np.arange(steps) * dt) + 2.0 / gamma * math.log(1.0 + gamma / k)
     rng = np.random.default_rng(17)
     results = []
     for _ in range(rounds):
-        maker = PaperMaker(
+        maker = maker_of(
             gamma=gamma / TICKS,
             k=k / TICKS,
             sigma=sigma * TICKS,
@@ -110,7 +115,7 @@ def check_avellaneda_stoikov(gamma: float, symmetric: bool, rounds: int) -> None
             post_only=False,
             symmetric=float(spread * TICKS) if symmetric else 0.0,
         )
-        results.append(outcomes(maker, rng, sigma, dt, steps, 140.0 * dt, k))
+        results.append(run(maker, rng, sigma, dt, steps, 140.0 * dt, k))
     profit, q, fills = (np.concatenate([r[i] for r in results]) for i in range(3))
     mean, std, std_q, per_run = EXACT[gamma][int(symmetric)]
     n = len(profit)
@@ -223,9 +228,12 @@ class PaperLimits(GueantLehalleFernandezTapia):
         return self.horizon * (1.0 - (self.step % self.steps) / self.steps)
 
     def on_book(self, ctx: Any) -> None:
+        self.go_on(ctx, ctx.mid())
+
+    def go_on(self, ctx: Any, mid: float) -> None:
         if self.step % self.steps == 0:
             self.flat_at = ctx.position()
-        self.requote(ctx, ctx.mid())
+        self.requote(ctx, mid)
         self.step += 1
 
 
@@ -233,14 +241,16 @@ class PaperLimits(GueantLehalleFernandezTapia):
 SIMULATED = {0: (129.62, 0.05, 132.19, 22.85, 5.77, 40.2), 2: (27.92, 0.04, 29.26, 16.56, 2.43, 8.7)}
 
 
-def check_certainty_equivalent(number: int, rounds: int) -> None:
+def check_certainty_equivalent(
+    number: int, rounds: int, maker_of: type[PaperLimits] = PaperLimits, run: Any = outcomes
+) -> None:
     (sigma, intensity, k), _ = GLFT[number]
     gamma, horizon, steps = 0.01, 60.0, 6_000
     dt = horizon / steps
     rng = np.random.default_rng(29)
     results = []
     for _ in range(rounds):
-        maker = PaperLimits(
+        maker = maker_of(
             gamma=gamma / TICKS,
             k=k / TICKS,
             sigma=sigma * TICKS,
@@ -251,7 +261,7 @@ def check_certainty_equivalent(number: int, rounds: int) -> None:
             post_only=False,
         )
         # no inventory that is reached is quoted 8 ticks beyond the mid
-        results.append(outcomes(maker, rng, sigma, dt, steps, intensity * dt, k, 100, True, -8.0))
+        results.append(run(maker, rng, sigma, dt, steps, intensity * dt, k, 100, True, -8.0))
     profit, q, fills = (np.concatenate([r[i] for r in results]) for i in range(3))
     n = len(profit)
     utility = np.exp(-gamma * profit)
