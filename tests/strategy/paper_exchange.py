@@ -41,7 +41,7 @@ MAKER, ARRIVALS = 2, 3  # participants; 0 is the world's environment, 1 the stra
 NO_LATENCY = VenueConfig(entry_latency=0, response_latency=0, feed_latency=0, feed_from="venue")
 
 
-def market(seconds: float) -> Any:
+def market(seconds: float, price: int = 2_100, tick: str = "0.0001", price_decimals: int = 4) -> Any:
     """A described market of one instrument in which nobody trades."""
     return description_from(
         {
@@ -53,9 +53,9 @@ def market(seconds: float) -> Any:
                 {
                     "symbol": "PAPER",
                     "profile": "nobody",
-                    "price": 2_100,
-                    "tick": "0.0001",
-                    "price_decimals": 4,
+                    "price": price,
+                    "tick": tick,
+                    "price_decimals": price_decimals,
                     "volatility": 0,
                 }
             ],
@@ -109,20 +109,32 @@ def script(mids: npt.NDArray[np.float64], reach: npt.NDArray[np.float64], start:
     return rows.reshape(-1)[kept.reshape(-1)]
 
 
-def run(strategy: Strategy, limits: RiskLimits, mids: Any, reach: Any, least: float) -> tuple[Any, int]:
-    """Records of a run of the strategy in the exchange, and the start of its first step."""
-    seconds = len(reach) * STEP_NS * 1e-9 + 1.0
+def simulation(
+    strategy: Strategy, limits: RiskLimits, seconds: float, clock: Any, memory: npt.NDArray[Any], **item: Any
+) -> tuple[Simulation, Any]:
+    """A run of the strategy in an empty exchange of its own clock, which finds `memory`; and the exchange's record.
+
+    Participants 2 and 3 are the clock's: what it sends for them arrives at once, as does all that the strategy sends.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulate, "LivingMarket", lambda *args, **named: LivingMarket(*args, **named | {"outsiders": 3}))
         setup = StrategySetup(strategy, cash=10**17)
-        made = Simulation(market(seconds), [setup], seconds, NO_LATENCY, limits, 0, capacity=CAPACITY)
+        made = Simulation(market(seconds, **item), [setup], seconds, NO_LATENCY, limits, 0, capacity=CAPACITY)
     (exchange,) = made.living.exchanges
+    exchange.regions["participants"].view[0]["session"] = memory.ctypes.data
+    key = f"{clock.__module__}.{clock.__name__} 1"
+    made.arena["world.links"].view[0]["clock_function"] = callback(clock, key)
+    return made, made.arena["market.SIM.exchange"].view[0]
+
+
+def run(strategy: Strategy, limits: RiskLimits, mids: Any, reach: Any, least: float) -> tuple[Any, int]:
+    """Records of a run of the strategy in the papers' order flow, and the start of its first step."""
+    memory = np.zeros(3, np.int64)
+    made, root = simulation(strategy, limits, len(reach) * STEP_NS * 1e-9 + 1.0, _play, memory)
     start = made.start_ts + STEP_NS
     commands = script(mids, reach, start, least)
-    memory = np.array([commands.ctypes.data, 0, len(commands)], np.int64)
-    exchange.regions["participants"].view[0]["session"] = memory.ctypes.data
-    made.living._regions["links"].view[0]["clock_function"] = callback(_play, "tests.strategy.paper_exchange.play 1")
-    made.arena["market.SIM.exchange"].view[0]["next_deadline"] = int(commands[0]["ts"])
+    memory[:] = commands.ctypes.data, 0, len(commands)
+    root["next_deadline"] = int(commands[0]["ts"])
     records = made.run().records
     assert memory[1] == len(commands)
     return records, start

@@ -90,13 +90,6 @@ class Reference(Checks):
         self.say(who, Kind.FILL, ident, side, price, qty, 0)
         return who, ident, side, self.said - 1
 
-    def friend(self, taker: Order, other: Order) -> bool:
-        firm, mode = self.settings.get(taker.participant, (taker.participant, 0))
-        return mode != 0 and self.settings.get(other.participant, (other.participant, 0))[0] == firm
-
-    def mode(self, taker: Order) -> int:
-        return self.settings.get(taker.participant, (0, 0))[1]
-
     def tick_number(self) -> int:
         self.clock += 1
         return self.clock

@@ -69,6 +69,13 @@ class Checks:
     def find(self, participant: int, ident: int) -> Order | None:
         return next((o for o in self.orders if (o.participant, o.id) == (participant, ident)), None)
 
+    def friend(self, taker: Order, other: Order) -> bool:
+        firm, mode = self.settings.get(taker.participant, (taker.participant, 0))
+        return mode != 0 and self.settings.get(other.participant, (other.participant, 0))[0] == firm
+
+    def mode(self, taker: Order) -> int:
+        return self.settings.get(taker.participant, (0, 0))[1]
+
     def shape_fault(self, c: dict[str, int]) -> bool:
         kind, tif, flags = c["order_type"], c["tif"], c["flags"]
         now, auction = tif in (IOC, FOK), tif >= AT_OPEN

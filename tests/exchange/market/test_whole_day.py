@@ -39,7 +39,8 @@ KEEPS_POSITION = (1, 2)
 SECOND = 1_000_000_000
 KEPT_TRADES = 64
 NAMES = ("kind", "side", "price", "qty", "id", "word", "flags")
-PLACES = [EVENT.names.index(name) for name in NAMES]
+FIELDS = list(EVENT.names or ())
+PLACES = [FIELDS.index(name) for name in NAMES]
 ORDER_FEED = {
     int(k)
     for k in (
@@ -349,12 +350,12 @@ class Day:
     def check_sequence(self, rows, plain):
         number = plain.said - len(rows)
         for i, row in enumerate(rows.tolist()):
-            if row[EVENT.names.index("kind")] == Kind.FILL_BUST:
+            if row[FIELDS.index("kind")] == Kind.FILL_BUST:
                 ident, price, qty = row[5], row[3], row[4]
                 assert self.fill_seq[row[2]] == (ident, price, qty)
             else:
                 assert row[2] == number + i
-                if row[EVENT.names.index("kind")] == Kind.FILL:
+                if row[FIELDS.index("kind")] == Kind.FILL:
                     self.fill_seq[row[2]] = (row[5], row[3], row[4])
 
     def check_open_orders(self):
