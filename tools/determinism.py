@@ -26,6 +26,7 @@ ALLOWED: tuple[tuple[str, str, str], ...] = (
     ("core/cache.py", "unordered", "deletes every match, in whatever order the directory gives them"),
     ("core/warmup.py", "wall-clock", "says how long compiling took; no kernel sees it"),
     ("engine/backtest.py", "wall-clock", "progress and duration for people: events a second, time left"),
+    ("engine/view.py", "float-money", "values for screens, computed from the integers and never read back"),
     ("engine/simulate.py", "wall-clock", "progress and duration for people: events a second, times real time"),
 )
 

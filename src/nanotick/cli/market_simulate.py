@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -54,9 +54,8 @@ def simulate(
     import time
 
     from nanotick.cli.progress import RunProgress, cold_sentence, print_json
-    from nanotick.core.records import BOTH_SIDES
-    from nanotick.data.eventfile import EventWriter
     from nanotick.engine.collect import make_ready
+    from nanotick.engine.market_recording import record_market
     from nanotick.exchange.agents.description import read_description
     from nanotick.exchange.agents.living import LivingMarket
     from nanotick.exchange.agents.world import world_step
@@ -73,23 +72,19 @@ def simulate(
         make_ready(world_step)
         start = living.start_ns
         until = living.end_ns if duration is None else min(living.end_ns, start + int(duration * 1e9))
-        latency = int(described.feed_latency_us * 1_000)
         began, cpu = time.perf_counter(), time.process_time()
-        meta: dict[str, Any] = {"source": f"market {described.name}, seed {seed}", "format": "nanotick market"}
-        with EventWriter(output, list(living.instruments), meta) as writer:
-            for events in living.run(until):
-                events["ts_recv"] = events["ts_venue"] + latency
-                events["flags"] |= BOTH_SIDES
-                writer.append(events)
-                done = int(events["ts_venue"][-1]) - start
-                progress.share(done, until - start)
-                if speed > 0:
-                    time.sleep(max(0.0, done * 1e-9 / speed - (time.perf_counter() - began)))
+
+        def pace(done: int, total: int) -> None:
+            progress.share(done, total)
+            if speed > 0:
+                time.sleep(max(0.0, done * 1e-9 / speed - (time.perf_counter() - began)))
+
+        events = record_market(output, living, until, pace)
         cpu = time.process_time() - cpu
     lived = (until - start) * 1e-9
     found = {
         "output": str(output),
-        "events": writer.count,
+        "events": events,
         "bytes": output.stat().st_size,
         "commands": living.commands,
         "dropped": living.dropped,
@@ -104,7 +99,7 @@ def simulate(
         print_json(found)
         return 0
     names = living.instruments.symbols
-    print(f"{output}: {writer.count:,} events of {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}")
+    print(f"{output}: {events:,} events of {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}")
     print(
         f"{living.commands:,} commands in {lived:,.0f} s of the market, {lived / cpu:,.0f} times real time on one core"
     )

@@ -193,6 +193,22 @@ def _huge_pages() -> Setting:
     return Setting("huge pages", OFF, chosen, "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled")
 
 
+def numa_cores(node: int) -> set[int]:
+    """Processors of a NUMA node.
+
+    Raises
+    ------
+    ValueError
+        There is no such node; the message lists those there are.
+    """
+    nodes = sorted(Path("/sys/devices/system/node").glob("node[0-9]*"))
+    path = Path(f"/sys/devices/system/node/node{node}/cpulist")
+    if not path.exists():
+        known = ", ".join(n.name.removeprefix("node") for n in nodes) or "none that this system tells of"
+        raise ValueError(f"numa node {node}: this machine has {known}")
+    return set(parse_cpus(_text(path)))
+
+
 def _numa() -> Setting:
     nodes = sorted(Path("/sys/devices/system/node").glob("node[0-9]*"))
     if not nodes:

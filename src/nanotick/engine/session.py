@@ -131,12 +131,16 @@ class Session:
         Of the `SESSION` record, for kernels.
     commands_address : int
         Of the commands that wait for the gateway.
+    begun : bool
+        `start` has been called, in this process or in the one before.
 
     Raises
     ------
     SessionError
         The directory holds a session already.
     """
+
+    begun = False
 
     def __init__(
         self,
@@ -191,6 +195,7 @@ class Session:
             interval = int(found.header["sample_interval_ns"])
             self._lay(interval)
             self.row["now"], self.row["next_sample"] = found.now, found.next_sample
+            self.begun = interval == 0 or found.next_sample != INFINITE
             if interval > 0 and found.next_sample == INFINITE:
                 self.row["next_sample"] = found.now + interval
             if len(found.unsent):
@@ -327,6 +332,7 @@ class Session:
 
     def start(self, now: int) -> None:
         """`on_start` of every strategy."""
+        self.begun = True
         if self.row["sample_interval"] > 0:
             self.row["next_sample"] = now + self.row["sample_interval"]
         self._mark(SessionMark.START, now)

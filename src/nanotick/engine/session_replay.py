@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nanotick.core.journal_reader import JournalReader
+from nanotick.core.journal_reader import JournalReader, inspect
 from nanotick.core.journal_segment import JournalCorruptionError, JournalError, segment_paths
 from nanotick.core.records import COMMAND, EVENT, Kind, OrderType, TimeInForce
 from nanotick.core.snapshot import SnapshotStore, read_snapshot
@@ -176,6 +176,19 @@ def _reader(directory: Path, start: int | None = None) -> JournalReader:
             f"{directory}: no journal here; `nanotick simulate --journal DIRECTORY` and live sessions write one"
         )
     return JournalReader(directory, start)
+
+
+def last_record(directory: Path) -> npt.NDArray[Any] | None:
+    """The last record of a session's journal (shape (1,), dtype EVENT); None when it has none."""
+    report = inspect(directory)
+    if report.next_sequence <= report.first_sequence:
+        return None
+    reader = JournalReader(directory, report.next_sequence - 1)
+    try:
+        found = reader.read(1)
+        return found if len(found) else None
+    finally:
+        reader.close()
 
 
 def session_header(directory: Path) -> dict[str, Any]:

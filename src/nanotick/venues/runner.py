@@ -53,6 +53,7 @@ from nanotick.wire.reports import OrderStatus
 
 SECOND = 1_000_000_000
 DRAIN_NS = SECOND // 10
+UNKNOWN_PATIENCE_NS = 25 * SECOND
 _VENUE = 60  # offset of the venue's number in a command
 _KIND = 61
 _CANCEL_ALL = int(Kind.CANCEL_ALL)
@@ -141,7 +142,7 @@ class Runner:
         drain_ns: int = DRAIN_NS,
         resumed: bool = False,
     ) -> None:
-        self.host, self.session = host, session
+        self.host, self.session, self.resumed = host, session, resumed
         self.feeds: list[Feed] = []
         self.accounts: dict[int, Account] = {}
         self.papers: list[PaperAccount] = []
@@ -154,7 +155,8 @@ class Runner:
         self._held: deque[npt.NDArray[Any]] = deque()
         self._timer: Timer | None = None
         self._deadline: Timer | None = None
-        self._drained, self._drain_ns, self._resumed = 0, drain_ns, resumed
+        self._drained, self._drain_ns, self._duration = 0, drain_ns, 0
+        self._flatten = False
         self._instruments = session.local.instruments
         self._rows = np.zeros(max(1, len(self._instruments)), EVENT)
         self._paused: set[int] = set()  # venues whose instruments are paused for want of a connection
@@ -184,11 +186,9 @@ class Runner:
             account.start()
         self._tick()
 
-    def trade_at_most(self, seconds: float) -> None:
-        """Stop by itself after so long a time of trading."""
-        self._deadline = self.host.at(
-            self.host.now() + int(seconds * SECOND), lambda: self.stop("the time asked for is over")
-        )
+    def trade_at_most(self, seconds: float, flatten: bool = False) -> None:
+        """Stop by itself after so long a time of trading, with every position closed if asked to."""
+        self._duration, self._flatten = int(seconds * SECOND), flatten
 
     # --- events in ----------------------------------------------------------------------------------------------------
 
@@ -266,9 +266,10 @@ class Runner:
         self._begin()
         if self.phase != Phase.FAILED:
             try:
+                began = self._counter()
                 self.session.due(now)
                 if self.session.waiting:
-                    self.session.send(self)
+                    self._send(began)
             except JournalError as error:
                 self._fail(str(error))
         if now - self._drained >= self._drain_ns:
@@ -300,8 +301,11 @@ class Runner:
             feed.state == State.LIVE for feed in self.feeds
         ):
             self._phase(Phase.TRADING)
-            if not self._resumed:
+            if not self.resumed:
                 self.session.start(self.host.now())
+            if self._duration:
+                ends = self.host.now() + self._duration
+                self._deadline = self.host.at(ends, lambda: self.stop("the time asked for is over", self._flatten))
             self._flush()
 
     def _pause(self, venue: int, paused: bool) -> None:
@@ -424,7 +428,8 @@ class Runner:
         Parameters
         ----------
         patience : float
-            Seconds to wait until nothing works any more.
+            Seconds to wait until nothing works any more; orders whose outcome is unknown are given 30 s, for that is
+            how long it may take to settle one.
         """
         if self.phase in (Phase.STOPPING, Phase.STOPPED):
             return
@@ -442,8 +447,9 @@ class Runner:
         self._wait_until(self.host.now() + int(patience * SECOND))
 
     def _wait_until(self, deadline: int) -> None:
-        working = self.open_orders
-        if working and self.host.now() < deadline:
+        working = self.open_orders + int(self.session.local.engine_region.view[0]["closing"])
+        unknown = any(account.status()["unknown"] for account in self.accounts.values())
+        if working and self.host.now() < deadline + (UNKNOWN_PATIENCE_NS if unknown else 0):
             self.host.at(self.host.now() + SECOND // 20, lambda: self._wait_until(deadline))
             return
         if working:
@@ -459,6 +465,10 @@ class Runner:
     def open_orders(self) -> int:
         """Orders that have not ended, intents included."""
         return self.session.local.orders.open
+
+    def breaks(self) -> list[str]:
+        """What an operator has to look at before this account trades again."""
+        return [words for account in self.accounts.values() for words in account.status()["breaks"]]
 
     def status(self) -> dict[str, Any]:
         """For people and programs."""

@@ -27,7 +27,7 @@ from nanotick.wire.requests import Amend, Asked, Cancel, Command, Unsupported, a
 _NEW, _CANCEL, _REPLACE, _CANCEL_ALL = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER), int(Kind.CANCEL_ALL)
 _ASKED_AT_MOST = 8  # times for an order that a fill names and the venue does not show
 _FOREIGN_KEPT = 4096  # venue ids of orders known not to be ours
-_CLOSE_ALL = int(CommandFlag.CLOSE_ALL)
+_CLOSE_ALL, _REDUCE_ONLY = int(CommandFlag.CLOSE_ALL), int(CommandFlag.REDUCE_ONLY)
 
 
 class Trader(TraderBase):
@@ -41,12 +41,15 @@ class Trader(TraderBase):
         A replaced order gets a fresh client id.
     needs_order : bool
         Cancels and replaces go by the venue's id.
+    reduces : bool
+        The venue has reduce-only orders.
     """
 
     name = ""
     renames = False
     needs_order = False
     answers_by_stream = True  # what is sent is answered over the private stream, and lost with it
+    reduces = False
     _reconciliation: Reconciliation | None = None
 
     # --- what a venue says --------------------------------------------------------------------------------------------
@@ -58,6 +61,9 @@ class Trader(TraderBase):
     def stop(self) -> None:
         """Close the connections."""
         raise NotImplementedError
+
+    def warm(self) -> None:
+        """Compile and prepare what the first order would have to wait for."""
 
     def _transmit(self, asked: Asked, sent: Sent) -> None:
         """Write and send one request; its answer comes to `_answered`. Raises Unsupported or NotSent before sending."""
@@ -148,6 +154,9 @@ class Trader(TraderBase):
             working.revision = working.newest = working.revision + 1
             renamed = self.ids.text(command.id, working.revision)
         item = self._items[working.instrument]
+        if command.flags & _CLOSE_ALL and not self.reduces:
+            # the engine's own closing order: risk has held it against the position, and the venue has no such flag
+            command = command._replace(flags=command.flags & ~_REDUCE_ONLY)
         sent = Sent(self._request(), command.kind, working, working.symbol, now, renamed or working.client)
         try:
             asked = asked_of(command, item, working.client, working.order, renamed)

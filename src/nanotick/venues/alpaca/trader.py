@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from nanotick.core.records import command_at
+import numpy as np
+
+from nanotick.core.records import COMMAND, OrderType, TimeInForce, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
@@ -32,6 +34,10 @@ PAPER_STREAM = "wss://paper-api.alpaca.markets/stream"
 LIVE = "https://api.alpaca.markets"
 LIVE_STREAM = "wss://api.alpaca.markets/stream"
 _PAGE, _FILLS_PAGE = 500, 100
+_PLAIN = (
+    (OrderType.LIMIT, TimeInForce.GTC), (OrderType.LIMIT, TimeInForce.IOC), (OrderType.LIMIT, TimeInForce.DAY),
+    (OrderType.MARKET, TimeInForce.IOC), (OrderType.MARKET, TimeInForce.DAY),
+)  # fmt: skip
 _PACE = Pace(ready_ns=8_000_000_000, backoff=BackoffLimits(cap_ns=8_000_000_000))
 
 
@@ -73,6 +79,21 @@ class AlpacaTrader(RestTrader):
         self._state(TraderState.DOWN, "stopped")
         self.stream.stop()
         self.end_timers()
+
+    def warm(self) -> None:
+        """As `Trader.warm`: the plain kinds of orders of every instrument."""
+        command = np.zeros(1, COMMAND)
+        for number, item in enumerate(self.instruments):
+            if item.venue != self.venue:
+                continue
+            for side in (1, -1):
+                for order_type, tif in _PLAIN:
+                    kind = (number, side, int(order_type), int(tif))
+                    if kind not in self._prepared:
+                        self._prepared.add(kind)
+                        self._writer.prepare(*kind)
+            command["instrument"], command["qty"], command["price"], command["side"] = number, 1, 1, 1
+            self._writer.write(int(command.ctypes.data))
 
     def _greet(self, talk: Conversation) -> None:
         talk.send(encode_stream(Login(self._key, self._secret.reveal())))

@@ -1,0 +1,328 @@
+"""One live run from its set-up to its report: what `nanotick run` does."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from nanotick.cli.live_config import LOG_LEVELS, PROFILES, TIER_1, LiveConfig
+from nanotick.core.instruments import InstrumentTable
+from nanotick.core.log import Log
+from nanotick.research import run_config as rc
+from nanotick.risk.limits import RiskLimits
+from nanotick.venues.embedded import EmbeddedVenues
+from nanotick.venues.live import AccountSpec, FeedSpec, LiveSession, LiveSettings
+from nanotick.venues.registry import VenuePackage, package
+
+MARKET = "us-equities"
+BACKTEST_SECONDS = 60
+INTERRUPTED = 130
+_PLAIN_S = 5.0  # between lines without a terminal
+_PATIENCE_S = 60.0  # until everything must stand
+
+
+class LiveRun:
+    """Set-up, session, report.
+
+    Parameters
+    ----------
+    asked : LiveConfig
+    environment : mapping
+        With the keys.
+    live : bool, optional
+        Draw the screen; by default if standard output is a terminal.
+    quiet : bool
+    backtest : bool
+        One before the embedded exchange opens.
+    """
+
+    def __init__(
+        self, asked: LiveConfig, environment: Mapping[str, str], live: bool | None, quiet: bool, backtest: bool
+    ) -> None:
+        self.asked, self.environment, self.quiet = asked, environment, quiet
+        self.console = Console(stderr=True)
+        self.live = (sys.stdout.isatty() and sys.stdin.isatty() if live is None else live) and not quiet
+        self.backtest = backtest and asked.embedded
+        self.profile = PROFILES[asked.mode]
+        self.directory = Path(asked.state) if asked.state else default_state(asked.mode)
+        self.session: LiveSession | None = None
+        self._interrupts = 0
+        self._next_line = 0.0
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line for people."""
+        if not self.quiet:
+            self.console.print(Text(text, style=style), soft_wrap=True)
+
+    # --- the parts ----------------------------------------------------------------------------------------------------
+
+    def run(self, json_path: Path | None, html: Path | None) -> int:
+        """Everything; gives the exit code."""
+        from nanotick.venues.sockets import Sockets
+
+        for note in self.asked.notes:
+            self.say(note, "dim")
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remember(self.directory)
+        log = Log(self.directory / "nanotick.log", LOG_LEVELS[self.asked.log_level])
+        venues: EmbeddedVenues | None = None
+        try:
+            if self.asked.embedded:
+                venues = self._open_embedded()
+            with Sockets(spin=bool(self.profile["spin"]), log=log) as host:
+                began = time.perf_counter()
+                session = self._session(host, venues, log)
+                self.session = session
+                compiled = time.perf_counter() - began
+                try:
+                    self._trade(host, session)
+                finally:
+                    session.close()
+            return self._report(session, compiled, json_path, html)
+        finally:
+            if venues is not None:
+                venues.close()
+            log.close()
+
+    def _open_embedded(self) -> EmbeddedVenues:
+        from nanotick.cli.progress import RunProgress
+
+        record = self.directory / "market.nt" if self.backtest else None
+        with RunProgress("opening the exchange", self.quiet) as progress:
+            progress.waiting("compiling the market's kernels, once: about a minute on two cores")
+            venues = EmbeddedVenues(
+                MARKET, ("alpaca", "polygon"), (), self.asked.run.seed,
+                record=record, record_seconds=BACKTEST_SECONDS,
+            )  # fmt: skip
+        self.say(f"embedded exchange: Alpaca at {venues.address('alpaca')}, Polygon at {venues.address('polygon')}")
+        if record is not None:
+            self._first_backtest(record)
+        return venues
+
+    def _first_backtest(self, record: Path) -> None:
+        from nanotick.cli.progress import RunProgress, cold_sentence
+        from nanotick.research.backtest import backtest
+
+        with RunProgress("backtest", self.quiet) as progress:
+            progress.waiting(cold_sentence("run_replay"))
+            result = backtest(
+                record, rc.build_setups(self.asked.run), symbols=self.asked.run.symbols, cash=self.asked.run.cash,
+                limits=rc.build_limits(self.asked.run.limits), venue=rc.build_venue(self.asked.run),
+            )  # fmt: skip
+        figures = result.statistics
+        self.say(
+            f"backtest of {BACKTEST_SECONDS} s of this market: {result.output.counters.events:,} events, "
+            f"{len(result.fills['ts']):,} fills, P&L {figures.total.net:+,.2f}",
+        )
+
+    def _session(self, host: Any, venues: EmbeddedVenues | None, log: Log) -> LiveSession:
+        from nanotick.cli.progress import RunProgress, cold_sentence
+
+        settings = self._settings(venues)
+        with RunProgress("starting the session", self.quiet) as progress:
+            progress.waiting(cold_sentence("run_events"))
+            session = LiveSession(host, settings, log)
+        if session.resumed:
+            self.say(f"goes on with the session in {session.journal}: it was not ended", "yellow")
+        return session
+
+    def _settings(self, venues: EmbeddedVenues | None) -> LiveSettings:
+        asked, run = self.asked, self.asked.run
+        names = asked.venues or (("alpaca",) if asked.embedded else ())
+        if not names:
+            raise rc.RunConfigError("no venue: give --venue NAME; `nanotick venue list` names them")
+        packages = [package(name) for name in names]
+        table = self._instruments(packages)
+        setups = rc.build_setups(run)(table)
+        mode = asked.mode
+        duration = asked.duration if asked.duration is not None else float(self.profile["duration"])
+        from nanotick.research.backtest import code_hash_of
+
+        return LiveSettings(
+            directory=self.directory, instruments=table, setups=setups,
+            feeds=self._feeds(packages, venues), accounts=[self._account(p, venues) for p in packages],
+            limits=rc.build_limits(run.limits) or RiskLimits(), trader=asked.orders, mode=mode, duration=duration,
+            flatten=asked.flatten or asked.embedded, heartbeat=asked.heartbeat, currency=run.currency, rates=run.rates,
+            time_zone=run.time_zone or "America/New_York", sample_interval_ns=int(run.sample_interval * 1e9),
+            seed=run.seed, config=run.as_dict(), code_hash=code_hash_of(list(setups)),
+        )  # fmt: skip
+
+    def _instruments(self, packages: list[VenuePackage]) -> InstrumentTable:
+        symbols = self.asked.run.symbols or (TIER_1 if self.asked.embedded else ())
+        if not symbols:
+            raise rc.RunConfigError("no symbols: give --symbols A,B")
+        items = []
+        for each in packages:
+            if each.instrument is None:
+                raise rc.RunConfigError(f"{each.name}: instruments of this venue are read from itself; not supported")
+            items += [each.instrument(symbol) for symbol in symbols]
+        return InstrumentTable(items)
+
+    def _feeds(self, packages: list[VenuePackage], venues: EmbeddedVenues | None) -> list[FeedSpec]:
+        names = self.asked.feeds or (("polygon",) if self.asked.embedded else tuple(p.name for p in packages))
+        found = []
+        for name in names:
+            source = package(name)
+            venue = next((p.table for p in packages if p.name == name), packages[0].table)
+            kind = "embedded" if venues is not None else "live" if self.asked.mode == "live" else "paper"
+            if venues is not None:
+                url = venues.address(name, "ws")
+                keys = source.keys("feed", {}, {"key": venues.key, "secret": venues.secret})
+            else:
+                url = self.asked.endpoints.get(f"{name}.data") or source.endpoints[kind]["data"]
+                keys = source.keys("feed", self.environment)
+            found.append(FeedSpec(source, venue, (url,), {**keys, **source.feed_settings.get(kind, {})}))
+        return found
+
+    def _account(self, source: VenuePackage, venues: EmbeddedVenues | None) -> AccountSpec:
+        if venues is not None:
+            keys = source.keys("trader", {}, {"key": venues.key, "secret": venues.secret})
+            address = venues.address(source.name)
+            return AccountSpec(source, {"rest": address, "stream": venues.address(source.name, "ws") + "/stream"}, keys)
+        mode = self.asked.mode
+        if mode == "shadow" or (mode == "paper" and "paper" not in source.endpoints):
+            return AccountSpec(source, paper=rc.build_venue(self.asked.run))
+        endpoints = dict(source.endpoints[mode])
+        endpoints.pop("data", None)
+        for name in endpoints:
+            endpoints[name] = self.asked.endpoints.get(f"{source.name}.{name}", endpoints[name])
+        return AccountSpec(source, endpoints, source.keys("trader", self.environment))
+
+    # --- trading ------------------------------------------------------------------------------------------------------
+
+    def _trade(self, host: Any, session: LiveSession) -> None:
+        session.kill.catch({signal.SIGUSR1: "kill", signal.SIGTERM: "stop"})
+        before = signal.signal(signal.SIGINT, lambda number, frame: self._interrupted())
+        deadline = time.monotonic() + _PATIENCE_S
+        if not self.quiet and not self.live:
+            session.on_trade = self._trade_line
+        try:
+            session.start()
+            self._watch(host, session, deadline)
+            host.run()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _watch(self, host: Any, session: LiveSession, deadline: float) -> None:
+        from nanotick.venues.runner import Phase
+
+        if session.over:
+            host.stop()
+            return
+        if self._interrupts:
+            session.stop("Ctrl-C")
+        if session.runner.phase == Phase.CONNECTING and time.monotonic() > deadline:
+            waiting = [f"{s['venue']} {s['protocol']}: {s['state']} {s.get('error') or s.get('reason') or ''}".strip()
+                       for s in (*session.runner.status()["feeds"], *session.runner.status()["accounts"])]  # fmt: skip
+            self.say(f"not connected after {_PATIENCE_S:.0f} s: {'; '.join(waiting)}", "red")
+            deadline = time.monotonic() + _PATIENCE_S
+        if not self.quiet and not self.live and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _PLAIN_S
+            self._line(session)
+        host.at(host.now() + 50_000_000, lambda: self._watch(host, session, deadline))
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
+            raise KeyboardInterrupt
+
+    def _line(self, session: LiveSession) -> None:
+        total = session.view.profit(len(session.local.names))
+        orders, fills = sum(session.view.orders), sum(session.view.fills)
+        running = (session.host.now() - session.started_ns) / 1e9
+        _print_later(
+            f"{running:6.1f} s  {session.runner.phase.name.lower()}  {session.runner.events:,} events  "
+            f"{orders:,} orders  {fills:,} fills  P&L {total:+,.2f}"
+        )
+
+    def _trade_line(self, trade: dict[str, Any]) -> None:
+        from nanotick.terminal.screen import clock
+
+        wins = "+" if trade["pnl"] >= 0 else "-"
+        _print_later(
+            f"{clock(trade['ts'])} {trade['symbol']:6} {trade['side']:4} {trade['qty']:>10,g} "
+            f"{trade['price']:>12,.{trade['decimals']}f}  {wins} P&L {trade['pnl']:+,.2f}  {trade['venue']}  "
+            f"{trade['strategy']}"
+        )
+
+    # --- after --------------------------------------------------------------------------------------------------------
+
+    def _report(self, session: LiveSession, compiled: float, json_path: Path | None, html: Path | None) -> int:
+        from nanotick.cli.backtest import show
+        from nanotick.research.results import BacktestResult
+
+        result = BacktestResult(session.output(compiled))
+        target = html or (self.directory / "report.html" if self.asked.embedded and not json_path else None)
+        show(result, json_path, target, f"{self.asked.mode} session, {', '.join(session.local.instruments.venues)}")
+        if session.runner.phase.name == "FAILED" or session.runner.breaks():
+            for words in session.runner.breaks():
+                self.say(words, "red")
+            return 1
+        if not self.quiet:
+            self.say(f"journal: {session.journal}; `nanotick replay {session.journal} --verify` repeats it", "dim")
+        return INTERRUPTED if self._interrupts else 0
+
+
+_lines: list[str] = []
+_wake = threading.Event()
+_thread: threading.Thread | None = None
+
+
+def _print_later(line: str) -> None:
+    """Print from another thread: a terminal that stalls holds nobody up; lines beyond 1,000 are left out."""
+    global _thread
+    if len(_lines) < 1000:
+        _lines.append(line)
+    if _thread is None:
+        _thread = threading.Thread(target=_printer, daemon=True)
+        _thread.start()
+    _wake.set()
+
+
+def _printer() -> None:
+    while True:
+        _wake.wait()
+        _wake.clear()
+        while _lines:
+            print(_lines.pop(0), file=sys.stderr, flush=True)
+
+
+def state_base() -> Path:
+    """Folder of state directories that nobody named."""
+    from platformdirs import user_state_path
+
+    return user_state_path("nanotick")
+
+
+def default_state(mode: str) -> Path:
+    """State directory of a mode."""
+    return state_base() / mode
+
+
+def remember(directory: Path) -> None:
+    """Which state directory `nanotick status` means when none is named."""
+    base = state_base()
+    base.mkdir(parents=True, exist_ok=True)
+    (base / "last").write_text(str(directory.resolve()), encoding="utf-8")
+
+
+def last_state() -> Path:
+    """The state directory used last.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    try:
+        return Path((state_base() / "last").read_text("utf-8").strip())
+    except OSError:
+        raise ValueError("no session has been run here: name its state directory") from None

@@ -1,0 +1,123 @@
+"""The venues there are: what each package offers, where it connects, which keys it wants. Imported when used.
+
+A new venue is a package `venues/NAME` with a `Feed`, a `Trader` and a served `Site`, and one row here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nanotick.core.instruments import Instrument
+from nanotick.core.secret import Secret
+from nanotick.core.suggest import nearest
+
+
+@dataclass(frozen=True)
+class VenuePackage:
+    """One venue.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    table : str
+        Name of the venue in instrument tables.
+    feed, trader : str
+        `module:Class`, empty where the venue has none.
+    feed_keys, trader_keys : mapping of str to tuple of str
+        Argument of the class, and the environment variables that may hold it, the first that is set.
+    endpoints : mapping of str to mapping of str to str
+        By kind of account (`live`, `paper`): addresses by argument; `data` is the feed's.
+    feed_settings : mapping of str to mapping of str to value
+        By kind of account: further arguments of the feed.
+    secrets : frozenset of str
+        Arguments that are `Secret`.
+    instrument : callable, optional
+        Makes an instrument of a symbol, where the venue need not be asked for its scale.
+    """
+
+    name: str
+    table: str
+    feed: str = ""
+    trader: str = ""
+    feed_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    trader_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    endpoints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset(("secret", "passphrase", "private_key"))
+    instrument: Callable[[str], Instrument] | None = None
+    feed_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def load(self, what: str) -> Any:
+        """The class behind `feed` or `trader`."""
+        target = getattr(self, what)
+        if not target:
+            raise ValueError(f"{self.name} has no {what}")
+        module, _, name = target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def keys(self, what: str, environment: Mapping[str, str], given: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Keys for a feed or trader, out of the configuration and the environment.
+
+        Raises
+        ------
+        ValueError
+            One is missing; the message names the variable.
+        """
+        found: dict[str, Any] = {}
+        for argument, names in getattr(self, f"{what}_keys").items():
+            value = (given or {}).get(argument) or next((environment[n] for n in names if environment.get(n)), "")
+            if not value:
+                wanted = " or ".join(names)
+                raise ValueError(f"{self.name}: no {argument}: set {wanted} in the environment or in .env")
+            found[argument] = Secret(value) if argument in self.secrets else value
+        return found
+
+
+def _stock(venue: str) -> Callable[[str], Instrument]:
+    """US stocks: cents, and four decimals for what trades between them; whole shares."""
+    return lambda symbol: Instrument(symbol, venue, 4, 0, tick_size="0.01")
+
+
+_ALPACA_KEYS = {
+    "key": ("ALPACA_API_KEY", "APCA_API_KEY_ID"),
+    "secret": ("ALPACA_SECRET_KEY", "ALPACA_API_SECRET", "APCA_API_SECRET_KEY"),
+}
+PACKAGES: dict[str, VenuePackage] = {
+    package.name: package
+    for package in (
+        VenuePackage(
+            "alpaca", "ALPACA", "nanotick.venues.alpaca.feed:AlpacaFeed", "nanotick.venues.alpaca.trader:AlpacaTrader",
+            _ALPACA_KEYS, _ALPACA_KEYS,
+            {
+                "paper": {"rest": "https://paper-api.alpaca.markets", "stream": "wss://paper-api.alpaca.markets/stream",
+                          "data": "wss://stream.data.alpaca.markets"},
+                "live": {"rest": "https://api.alpaca.markets", "stream": "wss://api.alpaca.markets/stream",
+                         "data": "wss://stream.data.alpaca.markets"},
+            },
+            instrument=_stock("ALPACA"), feed_settings={"live": {"stream": "sip"}, "embedded": {"stream": "sip"}},
+        ),
+        VenuePackage(
+            "polygon", "POLYGON", "nanotick.venues.polygon.feed:PolygonFeed", "",
+            {"key": ("POLYGON_API_KEY",)}, {},
+            {"live": {"data": "wss://socket.polygon.io"}, "paper": {"data": "wss://socket.polygon.io"}},
+            frozenset(("key",)),
+            instrument=_stock("POLYGON"),
+        ),
+    )
+}  # fmt: skip
+
+
+def package(name: str) -> VenuePackage:
+    """A venue by name.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name; the message has the nearest.
+    """
+    if name not in PACKAGES:
+        raise ValueError(f"venue: unknown {name!r}{nearest(name, PACKAGES, 0.4)} There are: {', '.join(PACKAGES)}")
+    return PACKAGES[name]
