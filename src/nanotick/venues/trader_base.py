@@ -249,6 +249,7 @@ class TraderBase:
                 working.ts_sent = int(row["ts_sent"])
                 working.since = min(since, int(row["ts_accepted"]) or working.ts_sent)
                 working.newest = AHEAD if self.renames else 0
+                working.recovered = True
                 self._working[number] = working
 
     def open_here(self) -> list[Working]:
@@ -262,7 +263,7 @@ class TraderBase:
 
     def on_its_way(self, working: Working) -> bool:
         """Whether the order is so young, or a request about it unanswered, that a list may not show it as it is."""
-        young = self.host.now() - working.ts_sent < GRACE
+        young = not working.recovered and self.host.now() - working.ts_sent < GRACE
         return young or any(sent.working is working for sent in self._sent.values())
 
     def engine_order(self, working: Working) -> Any:

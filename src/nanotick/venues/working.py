@@ -86,6 +86,7 @@ class Working:
     ended: int = 0  # ns UTC, 0 while it works
     inquiry: Inquiry | None = None
     adopted: bool = False
+    recovered: bool = False  # of a session that was killed: what was under way with it is not
     orders: list[str] = field(default_factory=list)
 
 
