@@ -6,6 +6,7 @@ account, then the desk's own (quantity available, buying power, the exchange).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -28,29 +29,31 @@ _MARKET, _LIMIT = int(OrderType.MARKET), int(OrderType.LIMIT)
 _STOP, _STOP_LIMIT = int(OrderType.STOP), int(OrderType.STOP_LIMIT)
 _CLASSES = ("", "simple", "bracket", "oco", "oto")
 _SIDES = {"buy": 1, "sell": -1}
+ABSENT = msgspec.Raw(b"")  # known by identity: most fields of most orders are
+_PLAIN = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _FIELD, _VALUE, _FORBIDDEN, _ABSENT = 40010001, 42210000, 40310000, 40410000
 
 
 class Leg(msgspec.Struct):
     """Prices of a take profit or a stop loss."""
 
-    limit_price: msgspec.Raw = msgspec.Raw(b"")
-    stop_price: msgspec.Raw = msgspec.Raw(b"")
+    limit_price: msgspec.Raw = ABSENT
+    stop_price: msgspec.Raw = ABSENT
 
 
 class Wanted(msgspec.Struct):
     """The body of POST /v2/orders."""
 
     symbol: str | None = None
-    qty: msgspec.Raw = msgspec.Raw(b"")
-    notional: msgspec.Raw = msgspec.Raw(b"")
+    qty: msgspec.Raw = ABSENT
+    notional: msgspec.Raw = ABSENT
     side: str | None = None
     type: str | None = None
     time_in_force: str | None = None
-    limit_price: msgspec.Raw = msgspec.Raw(b"")
-    stop_price: msgspec.Raw = msgspec.Raw(b"")
-    trail_price: msgspec.Raw = msgspec.Raw(b"")
-    trail_percent: msgspec.Raw = msgspec.Raw(b"")
+    limit_price: msgspec.Raw = ABSENT
+    stop_price: msgspec.Raw = ABSENT
+    trail_price: msgspec.Raw = ABSENT
+    trail_percent: msgspec.Raw = ABSENT
     extended_hours: bool | None = None
     client_order_id: str | None = None
     order_class: str | None = None
@@ -61,10 +64,10 @@ class Wanted(msgspec.Struct):
 class Changes(msgspec.Struct):
     """The body of PATCH /v2/orders/{id}."""
 
-    qty: msgspec.Raw = msgspec.Raw(b"")
-    limit_price: msgspec.Raw = msgspec.Raw(b"")
-    stop_price: msgspec.Raw = msgspec.Raw(b"")
-    trail: msgspec.Raw = msgspec.Raw(b"")
+    qty: msgspec.Raw = ABSENT
+    limit_price: msgspec.Raw = ABSENT
+    stop_price: msgspec.Raw = ABSENT
+    trail: msgspec.Raw = ABSENT
     time_in_force: str | None = None
     client_order_id: str | None = None
 
@@ -101,12 +104,14 @@ def refuse(status: int, code: int, message: str, **more: Any) -> Refused:
 
 def number(value: msgspec.Raw, name: str) -> str:
     """Digits of a number that came as a JSON number or as text; empty where there is none, or null."""
-    text = bytes(value)
-    if not text or text == b"null":
+    if value is ABSENT:
         return ""
-    if text[:1] == b'"':
-        text = text[1:-1]
-    found = text.decode("ascii", "replace")
+    text = bytes(value)
+    if text == b"null":
+        return ""
+    found = (text[1:-1] if text[:1] == b'"' else text).decode("ascii", "replace")
+    if _PLAIN.fullmatch(found):
+        return found
     try:
         places(found, name)
     except WireError:
@@ -116,6 +121,8 @@ def number(value: msgspec.Raw, name: str) -> str:
 
 def positive(value: msgspec.Raw, name: str, words: str) -> str:
     """As `number`, above 0."""
+    if value is ABSENT:
+        return ""
     found = number(value, name)
     if found and (found.startswith("-") or not found.partition("e")[0].strip("0.")):
         raise refuse(422, _FIELD, f"{words} must be > 0")
@@ -134,7 +141,7 @@ def decode(data: bytes, decoder: Any) -> Any:
 
 def check_penny(price: str, name: str) -> None:
     """No price is finer than a cent, nor than a hundredth of one below a dollar (Reg NMS rule 612)."""
-    if not price:
+    if not price or "." not in price:
         return
     finest = 2 if Decimal(price) >= _PENNY else 4
     if places(price) > finest:
@@ -180,7 +187,7 @@ def parse_order(desk: Desk, data: bytes) -> Parsed:
     stop = positive(wanted.stop_price, "stop_price", "stop price")
     trail_price = positive(wanted.trail_price, "trail_price", "trail price")
     trail_percent = positive(wanted.trail_percent, "trail_percent", "trail percent")
-    profit = wanted.take_profit.limit_price if wanted.take_profit is not None else msgspec.Raw(b"")
+    profit = wanted.take_profit.limit_price if wanted.take_profit is not None else ABSENT
     loss = wanted.stop_loss if wanted.stop_loss is not None else Leg()
     parsed = Parsed(
         Entry(wanted.symbol, wanted.client_order_id or "", side, qty, price, stop, order_type, tif),
@@ -198,13 +205,21 @@ def parse_order(desk: Desk, data: bytes) -> Parsed:
     listing = desk.listings.get(wanted.symbol)
     if listing is None:
         raise refuse(422, _VALUE, f'asset "{wanted.symbol[:32]}" not found')
-    if notional or places(qty) > listing.qty_decimals:
+    if notional or not _whole(qty, listing.qty_decimals):
         raise refuse(403, _FORBIDDEN, f'asset "{wanted.symbol}" is not fractionable')
-    for text, name in ((price, "limit_price"), (stop, "stop_price"), (trail_price, "trail_price"),
-                       (parsed.profit, "take_profit.limit_price"), (parsed.loss, "stop_loss.stop_price"),
-                       (parsed.loss_limit, "stop_loss.limit_price")):  # fmt: skip
-        check_penny(text, name)
+    check_penny(price, "limit_price")
+    check_penny(stop, "stop_price")
+    if trail_price or parsed.order_class:
+        check_penny(trail_price, "trail_price")
+        check_penny(parsed.profit, "take_profit.limit_price")
+        check_penny(parsed.loss, "stop_loss.stop_price")
+        check_penny(parsed.loss_limit, "stop_loss.limit_price")
     return parsed
+
+
+def _whole(qty: str, decimals: int) -> bool:
+    """Whether a quantity has no more decimal places than its asset."""
+    return qty.isdigit() or places(qty) <= decimals
 
 
 def _check_prices(parsed: Parsed, trailing: bool) -> None:
@@ -340,7 +355,7 @@ def parse_changes(data: bytes, order: DeskOrder) -> tuple[str, str, str, str, st
         raise refuse(422, _VALUE, "time_in_force of an order cannot be replaced here")
     check_penny(price, "limit_price")
     check_penny(stop, "stop_price")
-    if places(qty or "1") > order.listing.qty_decimals:
+    if qty and not _whole(qty, order.listing.qty_decimals):
         raise refuse(403, _FORBIDDEN, f'asset "{order.symbol}" is not fractionable')
     client = changes.client_order_id or ""
     if len(client) > MAX_CLIENT_ID:
