@@ -65,14 +65,13 @@ def round_trips(port: int, seconds: float = SECONDS, connections: int = CONNECTI
     for n in range(connections):
         link = socket.create_connection(("127.0.0.1", port))
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        chooser.register(link, selectors.EVENT_READ)
+        chooser.register(link, selectors.EVENT_READ, link)
         sent[link] = time.perf_counter()
         link.sendall(_order(-n))
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         for ready, _ in chooser.select(1.0):
-            link = ready.fileobj
-            assert isinstance(link, socket.socket)
+            link = ready.data
             answer = link.recv(1 << 16)
             if not answer.startswith(b"HTTP/1.1 200"):
                 raise RuntimeError(f"expected an order taken, found {answer[:300]!r}")
@@ -87,7 +86,9 @@ def round_trips(port: int, seconds: float = SECONDS, connections: int = CONNECTI
     return done / elapsed, statistics.median(times) * 1e6
 
 
-@benchmark("served_alpaca_orders", "orders answered by a served Alpaca over loopback", unit="orders/s", reach=">= 10000")
+@benchmark(
+    "served_alpaca_orders", "orders answered by a served Alpaca over loopback", unit="orders/s", reach=">= 10000"
+)
 def served_alpaca_orders() -> float:
     """Eight connections, each with one order on its way: taken, worked by the exchange, answered."""
     with served() as port:

@@ -53,6 +53,7 @@ def serve(
     speed: str = "1",
     seed: int = 1,
     symbols: str = "",
+    whole_day: Annotated[bool, Parameter(negative="")] = False,
     key: str = "nanotick-key",
     secret: str = "nanotick-secret",
     passphrase: str = "nanotick",
@@ -96,6 +97,8 @@ def serve(
         Of the market, the ids and the faults.
     symbols
         Only these, separated by commas.
+    whole_day
+        Begin before the opening auction, where the market description has auctions.
     key, secret, passphrase
         What the client has to show.
     limits
@@ -123,7 +126,7 @@ def serve(
         with RunProgress("opening the market", as_json) as progress:
             progress.waiting(cold_sentence("world_step"))
             chosen = tuple(name for name in symbols.split(",") if name)
-            paced = _market(host, market or venues[0].market, replay, speed, seed, chosen)
+            paced = _market(host, market or venues[0].market, replay, speed, seed, chosen, whole_day)
             customer = Customer(key, secret, passphrase, limits, seed)
             opened = [venue.open(host, paced, customer) for venue in venues]
             paced.start()
@@ -150,12 +153,12 @@ def serve(
 
 
 def _market(
-    host: Any, description: str, replay: Path | None, speed: str, seed: int, symbols: tuple[str, ...]
+    host: Any, description: str, replay: Path | None, speed: str, seed: int, symbols: tuple[str, ...], whole_day: bool
 ) -> PacedMarket:
     from nanotick.venues.paced_market import PacedMarket
 
     if replay is None:
-        return PacedMarket(host, description, speed=speed, seed=seed, symbols=symbols)
+        return PacedMarket(host, description, speed=speed, seed=seed, symbols=symbols, whole_day=whole_day)
     from nanotick.venues.replayed import ReplayedMarket
 
     return PacedMarket(host, ReplayedMarket(replay, symbols=symbols), speed=speed, seed=seed, warm_up=0.0)

@@ -76,6 +76,11 @@ class Source(Protocol):
         ...
 
     @property
+    def open_ns(self) -> int:
+        """Session time at which continuous trading begins."""
+        ...
+
+    @property
     def end_ns(self) -> int:
         """Session time of the close, `NEVER` for none."""
         ...
@@ -106,13 +111,14 @@ def word_at(dtype: np.dtype[Any], field: str) -> int:
 class LivingSource:
     """A described market in which agents trade."""
 
-    def __init__(self, description: MarketDescription, seed: int, accounts: int) -> None:
+    def __init__(self, description: MarketDescription, seed: int, accounts: int, whole_day: bool = False) -> None:
         self.description = description
-        self.market = LivingMarket(description, seed, outsiders=accounts)
+        self.market = LivingMarket(description, seed, whole_day=whole_day, outsiders=accounts)
         self.instruments = self.market.instruments
         self.exchanges = self.market.exchanges
         self.participants = self.market.participants
-        self.start_ns, self.end_ns = description.start_ns, description.end_ns
+        self.start_ns, self.end_ns = self.market.start_ns, self.market.end_ns
+        self.open_ns = description.start_ns
         self._address = self.market.address
         self._words = words_of(self.market.arena["world.root"].view)
         self._now, self._status = word_at(WORLD, "now"), word_at(WORLD, "status")
@@ -182,6 +188,8 @@ class PacedMarket:
         Session seconds lived through before anybody watches.
     by_order : bool
         Publish order by order too (ADD, EXECUTE, ...).
+    whole_day : bool
+        Begin where orders are collected for the opening auction, as far as the description has auctions.
     """
 
     def __init__(
@@ -195,6 +203,7 @@ class PacedMarket:
         symbols: tuple[str, ...] = (),
         warm_up: float = 1.0,
         by_order: bool = False,
+        whole_day: bool = False,
     ) -> None:
         self.host = host
         self.speed = Fraction(str(speed)).limit_denominator(1_000)
@@ -204,7 +213,7 @@ class PacedMarket:
         if isinstance(source, str | Path):
             source = read_description(source)
         if isinstance(source, MarketDescription):
-            source = LivingSource(source.only(symbols) if symbols else source, seed, accounts)
+            source = LivingSource(source.only(symbols) if symbols else source, seed, accounts, whole_day)
         self.source: Source = source
         self.instruments = source.instruments
         self.exchanges = source.exchanges
@@ -256,12 +265,12 @@ class PacedMarket:
     @property
     def is_open(self) -> bool:
         """Whether the session is under way."""
-        return self._running and not self._closed and not self._stopped
+        return self._running and self.time >= self.source.open_ns and not self._closed and not self._stopped
 
     @property
     def opens_ns(self) -> int:
         """Host time of the session's opening."""
-        return self.wall(self.source.start_ns)
+        return self.wall(self.source.open_ns)
 
     @property
     def closes_ns(self) -> int:
@@ -342,10 +351,13 @@ class PacedMarket:
             self.time = max(self.time, self.session(host_ns))
 
     def _close(self) -> None:
-        """The session ends: day orders expire, nothing trades any more."""
+        """The session ends with an auction: then day orders expire, and nothing trades any more."""
         self._closed = True
         for exchange in self.exchanges:
-            for number in range(len(self.instruments)):
+            phases = exchange.regions["markets"].view["phase"].tolist()
+            for number, phase in enumerate(phases):
+                if phase == Phase.CONTINUOUS:
+                    exchange.phase(number, Phase.CLOSING_AUCTION, self.time)
                 exchange.phase(number, Phase.CLOSED, self.time)
 
     def _slice(self) -> None:

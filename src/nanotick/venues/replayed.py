@@ -93,7 +93,8 @@ class ReplayedMarket:
         self._rows = rows
         stamps = np.where(rows["ts_recv"] != 0, rows["ts_recv"], rows["ts_venue"])
         self._times: npt.NDArray[np.int64] = np.maximum.accumulate(stamps)
-        self.start_ns, self.end_ns = int(self._times[0]), int(self._times[-1]) + 1
+        self.start_ns = self.open_ns = int(self._times[0])
+        self.end_ns = int(self._times[-1]) + 1
         self.participants = 2
         self.rows = self.refused = 0
         arena = Arena(8 << 30)
