@@ -11,7 +11,7 @@ if INTERPRET:
 from nanotick.cli.market import open_events
 from nanotick.exchange.agents.description import Flow, description_from, description_text, read_description
 from nanotick.exchange.agents.facts import stylised_facts
-from nanotick.exchange.agents.fit import FitError, MarketFit, fit_market
+from nanotick.exchange.agents.fit import FitError, MarketFit, fit_market, volatility_of
 from nanotick.exchange.agents.hawkes import branching_matrix, branching_ratio
 from nanotick.exchange.agents.living import LivingMarket
 from nanotick.exchange.agents.observe import observe_market
@@ -135,3 +135,20 @@ def test_the_facts_of_a_real_day_are_the_reported_ones(shared_data) -> None:
     for name in ("tail_index", "excess_kurtosis", "return_autocorrelation", "volatility_clustering", "sign_memory"):
         assert sheet.fact(name).holds, sheet.fact(name)
     assert sheet.fact("volume_u_shape").holds
+
+
+def test_the_share_of_market_orders_that_go_on_comes_back_from_below() -> None:
+    for sweep, least in ((0.1, 0.04), (0.6, 0.35)):
+        flow = flow_of(fit_market(observed(market(sweep=sweep), seconds=6_000), excitation=False, lean=0.0))
+        assert least < flow.sweep < sweep  # some of those that may go on ask for just what the best price holds
+
+
+def test_a_real_day_s_fit_is_not_twice_as_volatile(shared_data) -> None:
+    parts, table = open_events((shared_data / "lobster" / "GOOG_2012-06-21_10.zip",))
+    fitted = fit_market(observe_market(parts, table), "goog")
+    found = fitted.instruments[0]
+    assert 0.02 < flow_of(fitted).sweep < 0.4
+    seen = observed(fitted.description, seed=3, seconds=8_000)
+    seconds = seen.seconds(0)
+    made = volatility_of(seen.of(0)[0], seen.grid_seconds, seconds) * (found.seconds / seconds) ** 0.5
+    assert 0.7 < made / found.volatility < 1.7

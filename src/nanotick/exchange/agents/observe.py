@@ -59,6 +59,8 @@ TRADE_ROW = np.dtype(
         ("price", "<i8"),  # of the last execution
         ("qty", "<i8"),
         ("mid", "<f8"),  # before it, 0: unknown
+        ("best", "<i8"),  # quantity at the opposite best before it
+        ("prices", "<i8"),  # at how many it was executed
         ("side", "<i4"),  # of the taker
         ("instrument", "<i4"),
     ],
@@ -167,6 +169,8 @@ def note_trade(observer: Any, observed: Any, instrument: int, ts: int, side: int
         last = trade_at(observer.trades_address, observed.last_trade - 1)
         if last.ts == ts and last.side == side:
             last.qty += qty
+            if last.price != price:
+                last.prices += 1
             last.price = price
             return
     bid = best_price(observer.store_address, instrument, 1)
@@ -181,6 +185,10 @@ def note_trade(observer: Any, observed: Any, instrument: int, ts: int, side: int
     if side == 0 and row.mid != 0.0 and price != row.mid:
         side = 1 if price > row.mid else -1
     row.side = side
+    row.best = 0
+    row.prices = 1
+    if side != 0:
+        row.best = best_qty(observer.store_address, instrument, -side)
     row.instrument = instrument
     observer.trade_count += 1
     observed.last_trade = observer.trade_count
