@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 DEFAULT_PORT = 8700
+_COLLECT = 20_000, 50, 1_000_000  # the youngest objects only
 
 app = App(name="venue", help="Serve a venue's own protocols in front of a simulated or recorded market.")
 
@@ -135,6 +137,10 @@ def serve(
             site = item.site if plan is None else FaultySite(host, item.site, plan)
             ports.append(host.serve(site, port + number if port else 0, address, tls_cert, tls_key))
         _say(names, opened, ports, address, tls_cert is not None, as_json)
+        # orders are kept: collections that look at all of them would stop the venue ever longer, and find nothing
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
         for sign in (signal.SIGINT, signal.SIGTERM):
             host.loop.add_signal_handler(sign, host.stop)
         host.run(seconds or None)

@@ -43,9 +43,7 @@ Cost = Callable[[Listing, int, int], int | None]  # listing, side, quantity unit
 class SpotLedger:
     """Free and locked amounts of assets."""
 
-    def __init__(
-        self, account: Account, fee_in: FeeIn, taker_rate: int, fee_decimals: int = AMOUNT_DECIMALS
-    ) -> None:
+    def __init__(self, account: Account, fee_in: FeeIn, taker_rate: int, fee_decimals: int = AMOUNT_DECIMALS) -> None:
         self.free = {name: amount_of(text, name) for name, text in account.balances.items()}
         self.locked = dict.fromkeys(self.free, 0)
         self._fee_in, self._fee_step = fee_in, 10 ** (AMOUNT_DECIMALS - fee_decimals)

@@ -133,10 +133,10 @@ def decode(data: bytes, decoder: Any) -> Any:
     """A body; the fields have the right JSON types."""
     try:
         return decoder.decode(data)
-    except msgspec.DecodeError:
-        raise refuse(400, 40010000, "request body format is invalid") from None
     except msgspec.ValidationError as fault:
         raise refuse(422, _FIELD, f"invalid request body: {fault}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise refuse(400, 40010000, "request body format is invalid") from None
 
 
 def check_penny(price: str, name: str) -> None:

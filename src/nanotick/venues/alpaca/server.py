@@ -26,6 +26,7 @@ from nanotick.venues.desk_bars import Bars
 from nanotick.venues.desk_terms import ClientRule, Money, VenueTerms
 from nanotick.venues.host import Headers, LinkUser
 from nanotick.venues.stamps import stamp
+from nanotick.wire.json_text import WireError
 from nanotick.wire.requests import Request, Response
 
 TERMS = VenueTerms(money=Money.MARGIN, client_ids=ClientRule.EVER, fees=False)
@@ -128,6 +129,8 @@ class AlpacaSite:
             response = self._respond(account, request)
         except Refused as refused:
             response = refused.response
+        except WireError as fault:  # a number finer or larger than the asset's scale
+            response = error(422, 42210000, str(fault))
         if limits:
             response = Response(response.status, response.headers + limits, response.body)
         answer(response)
@@ -161,7 +164,10 @@ class AlpacaSite:
         path, _, query = request.path.partition("?")
         if path == "/v2/orders" and method == "POST":
             return orders.submit(self, account, request.body)
-        asked: Query = dict(parse_qsl(query, max_num_fields=64)) if query else {}
+        try:
+            asked: Query = dict(parse_qsl(query, max_num_fields=64)) if query else {}
+        except ValueError:
+            raise refuse(400, 40010000, "query is invalid") from None
         parts = path.strip("/").split("/")
         if len(parts) < 2 or parts[0] != "v2":
             raise refuse(404, 40410000, "endpoint not found")

@@ -75,7 +75,10 @@ class PolygonRest:
 
     def _respond(self, request: Request) -> dict[str, Any]:
         path, _, query = request.path.partition("?")
-        asked = dict(parse_qsl(query, max_num_fields=64))
+        try:
+            asked = dict(parse_qsl(query, max_num_fields=64))
+        except ValueError:
+            raise Refused(400, "query is invalid") from None
         headers = {name.lower(): value for name, value in request.headers}
         key = asked.pop("apiKey", "") or headers.get("authorization", "").removeprefix("Bearer ")
         if not key:
