@@ -72,7 +72,8 @@ def called(function: Any) -> Any:
         return function
     from nanotick.core.inner import InnerKernel
 
-    return InnerKernel(function, _OPTIONS, called=True)
+    # said, because Numba hands the option down: what is first reached from an inlined kernel would be inlined by force
+    return InnerKernel(function, {"forceinline": False, **_OPTIONS}, called=True)
 
 
 def entry(function: Callable[..., Any], signature: Any, name: str) -> Any:
