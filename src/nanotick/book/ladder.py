@@ -80,14 +80,14 @@ def find_cell(store: int, owner: int, tick: int) -> int:
     return (leaf << LEAF_BITS) + (tick & (LEAF_TICKS - 1))
 
 
-@kernel
+@inlined
 def cell_tick(store: int, cell: int) -> int:
     """Tick of a cell."""
     leaf = leaf_at(store_at(store).leaves_address, cell >> LEAF_BITS)
     return ((leaf.key - KEY_BIAS) << LEAF_BITS) + (cell & (LEAF_TICKS - 1))
 
 
-@kernel
+@inlined
 def cell_rank(store: int, cell: int) -> int:
     """Rank (side * price) of a cell."""
     root = store_at(store)

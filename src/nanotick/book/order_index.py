@@ -33,7 +33,7 @@ PAGE_PASSED = 4  # pages made since, and its successor too: the stream of ids ha
 TRIALS = 64
 DIRECTORY = 1 << 16  # places; wrong only where pages 268 million ids apart are both in use
 NO_PAGE = 1 << 62  # page number of a free page: no id has it
-NO_ID = -(1 << 63)
+HASHED_BITS = 12  # binary logarithm of the classes of page numbers by which hashed ids are counted
 
 ENTRY = np.dtype([("id", "<i8"), ("value", "<i4"), ("key", "<i4")])  # value 0: the place is free
 TABLE = np.dtype(
@@ -69,7 +69,7 @@ INDEX = np.dtype(
         ("page_free", "<i8"),
         ("page_capacity", "<i8"),
         ("pages_made", "<i8"),
-        ("highest_hashed", "<i8"),  # no id in the hash table is above it
+        ("hashed_address", "<i8"),  # i4: ids in the hash table by class of their page number
     ]
 )
 entry_at = record_at(ENTRY, "IndexEntry")
@@ -179,12 +179,18 @@ def find_page(index: int, number: int) -> int:
 
 
 @kernel
+def _hashed_class(index: int, number: int) -> int:
+    """Address of the count of hashed ids of all pages that share this page's class: 0 says that it has none."""
+    return index_at(index).hashed_address + (shift_right(mul_wrap(number, FIBONACCI), 64 - HASHED_BITS) << 2)
+
+
+@kernel
 def _hash_order(index: int, ident: int, instrument: int, slot: int) -> bool:
     root = index_at(index)
     if not table_insert(root.orders_address, ident, instrument, slot):
         return False
-    if ident > root.highest_hashed:
-        root.highest_hashed = ident
+    place = _hashed_class(index, ident >> PAGE_BITS)
+    store_i32(place, load_i32(place) + 1)
     return True
 
 
@@ -209,7 +215,7 @@ def _make_page(index: int, number: int) -> int:
     record.live = 0
     record.seen = 0
     record.spilled = 0
-    if (number << PAGE_BITS) <= root.highest_hashed:
+    if load_i32(_hashed_class(index, number)) != 0:
         record.spilled = 1
     record.born = root.pages_made & 0x7FFFFFFF
     root.pages_made += 1
@@ -309,7 +315,8 @@ def id_entry(store: int, ident: int) -> int:
 
 
 @called
-def _find_hashed(store: int, instrument: int, ident: int) -> int:
+def find_hashed(store: int, instrument: int, ident: int) -> int:
+    """Slot of an order that may be in the hash table, or 0."""
     table = index_at(store_at(store).index_address).orders_address
     if table_at(table).count == 0:
         return 0
@@ -329,7 +336,7 @@ def index_find(store: int, instrument: int, ident: int, entry: int) -> int:
     index = root.index_address
     if page_at(index_at(index).pages_address, page_of(index, entry)).spilled == 0:  # page 0 has always spilled
         return 0
-    return _find_hashed(store, instrument, ident)
+    return find_hashed(store, instrument, ident)
 
 
 @called
@@ -366,12 +373,13 @@ def index_insert(store: int, instrument: int, ident: int, slot: int, entry: int)
 
 @called
 def _remove_hashed(store: int, instrument: int, ident: int) -> None:
-    root = index_at(store_at(store).index_address)
+    index = store_at(store).index_address
+    root = index_at(index)
     place = table_find(root.orders_address, ident, instrument)
     if place >= 0:
         table_remove(root.orders_address, place)
-        if table_at(root.orders_address).count == 0:
-            root.highest_hashed = NO_ID
+        place = _hashed_class(index, ident >> PAGE_BITS)
+        store_i32(place, load_i32(place) - 1)
 
 
 @inlined

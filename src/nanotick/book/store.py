@@ -64,6 +64,7 @@ def _pool_sizes(instruments: int, max_orders: int, max_levels: int) -> dict[str,
         "page_slots": (order_index.PAGE_SLOTS, pages),
         "trials": (order_index.TRIAL, order_index.TRIALS),
         "directory": (np.dtype("<i4"), order_index.DIRECTORY),
+        "hashed": (np.dtype("<i4"), 1 << order_index.HASHED_BITS),
     }
 
 
@@ -151,7 +152,7 @@ class BookStore:
             transient = part.endswith("_scratch")
             self.regions[part] = arena.region(f"{self.name}.{part}", dtype, count, address, transient)
 
-        for part in ("store", "index", "id_table", "page_table", "trials", "directory", "books", "sides"):
+        for part in ("store", "index", "id_table", "page_table", "trials", "directory", "hashed", "books", "sides"):
             lay(part)
         for part in ("leaves", "cells", "links"):
             lay(part, ("store", "leaf_next"))
@@ -188,7 +189,7 @@ class BookStore:
         index["directory_address"] = self.regions["directory"].address
         index["page_next"] = 1
         index["page_capacity"] = sizes["pages"][1]
-        index["highest_hashed"] = order_index.NO_ID
+        index["hashed_address"] = self.regions["hashed"].address
         self.regions["pages"].view[0]["number"] = order_index.NO_PAGE
         self.regions["pages"].view[0]["spilled"] = 1  # page 0 stands for "no page": look in the hash table
         for part, first in (("id", max(_FIRST_HASH_BITS, (2 * expected_orders).bit_length())), ("page", 7)):
@@ -206,7 +207,7 @@ class BookStore:
         wanted = {"orders": orders, "pages": orders // 512, "page_slots": orders // 512}
         for part, region in self.regions.items():
             if (
-                part in ("store", "index", "id_table", "page_table", "books", "sides", "trials", "directory")
+                part in ("store", "index", "id_table", "page_table", "books", "sides", "trials", "directory", "hashed")
                 or "scratch" in part
             ):
                 continue
