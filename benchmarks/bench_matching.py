@@ -3,6 +3,9 @@
 Everything a participant or the public would see is written (order-by-order feed, execution reports) and read away
 between batches. The peer is the same flow in a flat ladder that tells nobody anything (`bare_matching`), in the same
 run.
+
+How far a book of many orders is held up by memory is told in misses: the time an operation takes more than in a small
+book, in units of one dependent load from as many bytes as the orders fill.
 """
 
 import time
@@ -19,7 +22,7 @@ from nanotick.core.arena import Arena
 from nanotick.core.clock import monotonic_ns
 from nanotick.core.instruments import Instrument
 from nanotick.core.kernel import kernel
-from nanotick.core.memory import store_i64
+from nanotick.core.memory import load_i64, store_i64
 from nanotick.exchange.market import ExchangeConfig, MatchingExchange, exchange_at, exchange_command
 from nanotick.exchange.market.engine import exchange_batch
 
@@ -110,6 +113,60 @@ def matching_latency() -> float:
     spent, scratch = np.zeros(len(rest), np.int64), np.zeros(2, np.int64)
     time_commands(exchange.address, rest.ctypes.data, len(rest), spent.ctypes.data, scratch.ctypes.data)
     return float(np.quantile(spent, 0.99))
+
+
+# --- deep books -----------------------------------------------------------------------------------------------------
+
+LINE = 64
+ORDER_LINES = 1.5  # an ORDER is half a cache line, its MARKET_ORDER a whole one
+
+
+@kernel("i8(i8,i8)")
+def chase(lines: int, count: int) -> int:
+    """Follow a chain of offsets; each load waits for the one before."""
+    at = 0
+    for _ in range(count):
+        at = load_i64(lines + at)
+    return at
+
+
+def chase_ns(orders: int) -> float:
+    """Nanoseconds of a dependent load from memory as large as what so many orders fill, in pages like theirs."""
+    lines = int(orders * ORDER_LINES)
+    region = Arena(lines * LINE + (8 << 20)).region("chase", np.dtype("<i8"), lines * LINE // 8)
+    cycle = np.random.default_rng(11).permutation(lines)
+    region.view.reshape(lines, LINE // 8)[cycle, 0] = np.roll(cycle, -1) * LINE
+    spent, count = [], 1_000_000
+    for _ in range(RUNS):
+        start = time.thread_time_ns()
+        chase(region.address, count)
+        spent.append(time.thread_time_ns() - start)
+    return float(np.median(spent)) / count
+
+
+def _misses(resting: int, runs: int) -> float:
+    deep, small = 1e9 / _rate(100, resting, runs=runs), 1e9 / _rate(100, 20_000)
+    return (deep - small) / chase_ns(resting)
+
+
+@benchmark("chase_1m", "a dependent load from what 1 M orders fill", unit="ns")
+def chase_1m() -> float:
+    return chase_ns(1_000_000)
+
+
+@benchmark("chase_10m", "a dependent load from what 10 M orders fill", unit="ns")
+def chase_10m() -> float:
+    return chase_ns(10_000_000)
+
+
+@benchmark("matching_misses_1m", "1 M resting orders: time over a small book, in dependent loads", unit="loads/op")
+def matching_misses_1m() -> float:
+    return _misses(1_000_000, 3)
+
+
+@benchmark("matching_misses_10m", "10 M resting orders: time over a small book, in dependent loads", unit="loads/op")
+def matching_misses_10m() -> float:
+    return _misses(10_000_000, 1)
 
 
 @benchmark(

@@ -23,6 +23,7 @@ from nanotick.exchange.market.checks import (
 )
 from nanotick.exchange.market.crossing import cancel_resting
 from nanotick.exchange.market.feed import answer, report
+from nanotick.exchange.market.plain import cancel_plain, rest_plain
 from nanotick.exchange.market.records import (
     ALL_INSTRUMENTS,
     ALL_PARTICIPANTS,
@@ -340,8 +341,12 @@ def work_command(exchange: int, command_address: int, now: int) -> int:
         if fault != 0:
             return refuse(exchange, command_address, fault, now)
     if kind == _NEW:
+        if rest_plain(exchange, command_address, now):
+            return 0
         return new_order(exchange, command_address, now)
     if kind == _CANCEL:
+        if cancel_plain(exchange, command_address, now):
+            return 0
         return cancel_order(exchange, command_address, now)
     if kind == _REPLACE:
         return replace_order(exchange, command_address, now)

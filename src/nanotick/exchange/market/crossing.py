@@ -57,10 +57,21 @@ def keep_position(exchange: int, participant: int, instrument: int, by: int) -> 
         store_i64(positions + 8 * instrument, load_i64(positions + 8 * instrument) + by)
 
 
-@called
-def book_fill(exchange: int, participant: int, instrument: int, now: int, side: int, maker: int, price: int,
-              qty: int) -> int:  # fmt: skip
+@inlined
+def book_fill(
+    exchange: int, participant: int, instrument: int, now: int, side: int, maker: int, price: int, qty: int
+) -> int:
     """Fee of a participant's fill; its position, where one is kept."""
+    owner = participant_at(exchange_at(exchange).participants_address, participant)
+    if owner.positions_address | owner.fees_address == 0:
+        return 0
+    return _keep_account(exchange, participant, instrument, now, side, maker, price, qty)
+
+
+@called
+def _keep_account(
+    exchange: int, participant: int, instrument: int, now: int, side: int, maker: int, price: int, qty: int
+) -> int:
     root = exchange_at(exchange)
     owner = participant_at(root.participants_address, participant)
     if owner.positions_address != 0:

@@ -15,13 +15,11 @@ from enum import IntEnum
 
 from nanotick.book.order_index import likely_entry
 from nanotick.book.records import (
-    BOOK,
     CELL,
     KEY_BIAS,
     LEAF_BITS,
     LEAF_TICKS,
     ORDER,
-    SIDE,
     WINDOW,
     book_at,
     cell_at,
@@ -30,21 +28,22 @@ from nanotick.book.records import (
     store_at,
 )
 from nanotick.core.kernel import inlined, kernel
-from nanotick.core.memory import load_i32, mul_wrap, prefetch
-from nanotick.core.records import RECORD_SIZE, Kind, command_at
+from nanotick.core.memory import load_i32, load_i64, mul_wrap, prefetch, store_i64
+from nanotick.core.records import RECORD_SIZE, command_at
 from nanotick.exchange.market.clock import exchange_clock
 from nanotick.exchange.market.commands import work_command
 from nanotick.exchange.market.phases import exchange_phase
-from nanotick.exchange.market.records import MARKET_ORDER, exchange_at, market_order_at
+from nanotick.exchange.market.records import AHEAD_PLACES, MARKET_ORDER, exchange_at, market_order_at
 from nanotick.exchange.market.resting import order_key
 from nanotick.exchange.market.trades import exchange_bust, exchange_correct
 
 AHEAD_PLACE = 24
 AHEAD_SLOT = 16
 AHEAD_LEVEL = 8
-_NEW = int(Kind.NEW)
+_RING = AHEAD_PLACES - 1
+_LINES_AHEAD = 24 * RECORD_SIZE  # of the commands themselves
+assert AHEAD_PLACE < AHEAD_PLACES
 _ORDER_BYTES, _CELL_BYTES, _META_BYTES = ORDER.itemsize, CELL.itemsize, MARKET_ORDER.itemsize
-_BOOK_BYTES, _SIDE_BYTES = BOOK.itemsize, SIDE.itemsize
 
 
 @kernel
@@ -92,10 +91,45 @@ def exchange_call(exchange: int, call: int, a: int, b: int, now: int) -> int:
     return -1
 
 
+# --- looking ahead --------------------------------------------------------------------------------------------------
+
+
 @inlined
-def _key_of(command_address: int) -> int:
-    command = command_at(command_address)
-    return order_key(command.strategy, command.id)
+def _place_ahead(ahead: int, store: int, commands: int, i: int) -> None:
+    """Find the likely place of a command's id and remember it."""
+    address = commands + i * RECORD_SIZE
+    prefetch(address + _LINES_AHEAD)
+    command = command_at(address)
+    entry = likely_entry(store, order_key(command.strategy, command.id))
+    prefetch(entry)
+    store_i64(ahead + ((i & _RING) << 3), entry)
+
+
+@inlined
+def _order_ahead(ahead: int, exchange: int, books: int, i: int) -> None:
+    """Read the slot at the place, and remember it instead: once for each time the place was remembered."""
+    at = ahead + ((i & _RING) << 3)
+    slot = load_i32(load_i64(at))
+    store_i64(at, slot)
+    prefetch(books + slot * _ORDER_BYTES)
+    prefetch(exchange_at(exchange).orders_address + slot * _META_BYTES)
+
+
+@inlined
+def _level_ahead(ahead: int, exchange: int, books: int, commands: int, i: int) -> None:
+    """From the order its level and neighbours; from the command's own price the end of the queue it may join."""
+    root, store = exchange_at(exchange), store_at(books)
+    slot = load_i64(ahead + ((i & _RING) << 3))
+    order = order_at(store.orders_address, slot)
+    meta = market_order_at(root.orders_address, slot)
+    prefetch(store.cells_address + order.level * _CELL_BYTES)
+    prefetch(store.orders_address + order.next * _ORDER_BYTES)
+    prefetch(store.orders_address + order.prev * _ORDER_BYTES)
+    prefetch(root.orders_address + meta.next * _META_BYTES)
+    prefetch(root.orders_address + meta.prev * _META_BYTES)
+    command = command_at(commands + i * RECORD_SIZE)
+    cell = _likely_cell(books, command.instrument, command.side, command.price)
+    prefetch(store.orders_address + cell_at(store.cells_address, cell).tail * _ORDER_BYTES)
 
 
 @inlined
@@ -121,7 +155,15 @@ def exchange_batch(exchange: int, commands_address: int, count: int) -> int:
     """
     root = exchange_at(exchange)
     store = root.book_address
-    books = store_at(store)
+    orders = store_at(store).orders_address
+    ahead = root.ahead_address
+    last = count - 1
+    for i in range(min(AHEAD_PLACE, count)):
+        _place_ahead(ahead, store, commands_address, i)
+    for i in range(min(AHEAD_SLOT, count)):
+        _order_ahead(ahead, exchange, orders, i)
+    for i in range(min(AHEAD_LEVEL, count)):
+        _level_ahead(ahead, exchange, store, commands_address, i)
     now = 0
     for i in range(count):
         if (
@@ -130,25 +172,9 @@ def exchange_batch(exchange: int, commands_address: int, count: int) -> int:
             or root.status != 0
         ):
             return i
-        ahead = min(i + AHEAD_PLACE, count - 1)
-        prefetch(likely_entry(store, _key_of(commands_address + ahead * RECORD_SIZE)))
-        ahead = min(i + AHEAD_SLOT, count - 1)
-        slot = load_i32(likely_entry(store, _key_of(commands_address + ahead * RECORD_SIZE)))
-        prefetch(books.orders_address + slot * _ORDER_BYTES)
-        prefetch(root.orders_address + slot * _META_BYTES)
-        address = commands_address + min(i + AHEAD_LEVEL, count - 1) * RECORD_SIZE
-        slot = load_i32(likely_entry(store, _key_of(address)))
-        order = order_at(books.orders_address, slot)
-        meta = market_order_at(root.orders_address, slot)
-        prefetch(books.cells_address + order.level * _CELL_BYTES)
-        prefetch(books.orders_address + order.next * _ORDER_BYTES)
-        prefetch(books.orders_address + order.prev * _ORDER_BYTES)
-        prefetch(root.orders_address + meta.next * _META_BYTES)
-        prefetch(root.orders_address + meta.prev * _META_BYTES)
-        command = command_at(address)
-        cell = _likely_cell(store, command.instrument, command.side, command.price)
-        prefetch(books.orders_address + cell_at(books.cells_address, cell).tail * _ORDER_BYTES)
-
+        _place_ahead(ahead, store, commands_address, min(i + AHEAD_PLACE, last))
+        _order_ahead(ahead, exchange, orders, min(i + AHEAD_SLOT, last))
+        _level_ahead(ahead, exchange, store, commands_address, min(i + AHEAD_LEVEL, last))
         address = commands_address + i * RECORD_SIZE
         now = max(now, command_at(address).ts)
         if root.next_deadline <= now:

@@ -104,6 +104,7 @@ class MatchingExchange:
         regions["auction"] = arena.region(
             f"{name}.auction", records.AUCTION_ROW, 2 * sizes["max_levels"], transient=True
         )
+        regions["ahead"] = arena.region(f"{name}.ahead", np.dtype("<i8"), records.AHEAD_PLACES, transient=True)
         rows = sorted(self.config.schedule, key=lambda row: row[0])
         regions["schedule"] = arena.region(f"{name}.schedule", records.SCHEDULE, max(1, len(rows)))
         for row, (ts, instrument, phase) in zip(regions["schedule"].view, rows, strict=False):

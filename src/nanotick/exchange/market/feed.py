@@ -8,14 +8,35 @@ from __future__ import annotations
 
 from nanotick.book.records import cell_at, side_at, store_at
 from nanotick.core.kernel import called, inlined
-from nanotick.core.memory import store_i32
-from nanotick.core.records import BOTH_SIDES, RECORD_SIZE, Flag, Kind, event_at
+from nanotick.core.memory import store_i32, store_i64
+from nanotick.core.records import BOTH_SIDES, EVENT, RECORD_SIZE, Flag, Kind, event_at
 from nanotick.exchange.market.records import MARKET_BYTES, ExchangeStatus, Feeds, exchange_at, market_at
 
 _FEED_FULL, _REPORTS_FULL = int(ExchangeStatus.FEED_FULL), int(ExchangeStatus.REPORTS_FULL)
 _LEVEL, _QUOTE = int(Kind.LEVEL), int(Kind.QUOTE)
 _LAST = int(Flag.LAST)
 _LEVELS = int(Feeds.LEVELS)
+_TAIL = EVENT.fields["instrument"][1]  # type: ignore[index]
+
+
+@inlined
+def event_tail(instrument: int, venue: int, kind: int, side: int, flags: int) -> int:
+    """The last eight bytes of an EVENT: one store instead of five."""
+    return instrument | (venue << 32) | (kind << 40) | ((side & 0xFF) << 48) | (flags << 56)
+
+
+@inlined
+def write_event(place: int, now: int, seq: int, price: int, qty: int, ident: int, word: int, tail: int) -> None:
+    """Fill in an EVENT of a ring; `tail` is its `event_tail`."""
+    event = event_at(place)
+    event.ts_venue = now
+    event.ts_recv = 0
+    event.seq = seq
+    event.price = price
+    event.qty = qty
+    event.id = ident
+    event.word = word
+    store_i64(place + _TAIL, tail)
 
 
 @inlined
@@ -29,19 +50,9 @@ def publish(
     if end - root.feed_first > root.feed_mask:
         root.status = root.status | _FEED_FULL
         return
-    event = event_at(root.feed_address + (end & root.feed_mask) * RECORD_SIZE)
-    event.ts_venue = now
-    event.ts_recv = 0
-    event.seq = end
-    event.price = price
-    event.qty = qty
-    event.id = ident
-    event.word = word
-    event.instrument = instrument
-    event.venue = market_at(root.markets_address + instrument * MARKET_BYTES).venue
-    event.kind = kind
-    event.side = side
-    event.flags = flags | BOTH_SIDES
+    venue = market_at(root.markets_address + instrument * MARKET_BYTES).venue
+    tail = event_tail(instrument, venue, kind, side, flags | BOTH_SIDES)
+    write_event(root.feed_address + (end & root.feed_mask) * RECORD_SIZE, now, end, price, qty, ident, word, tail)
     root.feed_end = end + 1
 
 
@@ -57,21 +68,11 @@ def report(
         root.status = root.status | _REPORTS_FULL
         return
     place = end & root.report_mask
-    event = event_at(root.reports_address + place * RECORD_SIZE)
-    event.ts_venue = now
-    event.ts_recv = 0
-    event.seq = end
-    event.price = price
-    event.qty = qty
-    event.id = ident
-    event.word = word
-    event.instrument = instrument
-    event.venue = 0
+    venue = 0
     if instrument < root.instruments:
-        event.venue = market_at(root.markets_address + instrument * MARKET_BYTES).venue
-    event.kind = kind
-    event.side = side
-    event.flags = flags
+        venue = market_at(root.markets_address + instrument * MARKET_BYTES).venue
+    tail = event_tail(instrument, venue, kind, side, flags)
+    write_event(root.reports_address + place * RECORD_SIZE, now, end, price, qty, ident, word, tail)
     store_i32(root.report_owners_address + place * 4, owner)
     root.report_end = end + 1
 

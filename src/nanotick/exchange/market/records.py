@@ -30,6 +30,7 @@ CALLED = -1  # auction_end of a market that an execution outside its band has ju
 MARKET_RANK = (1 << 62) - 1  # limit of an order without one: meets every price
 QTY_LIMIT = 1 << 50  # quantities and prices of commands stay below: sums and ranks cannot overflow
 ALL_INSTRUMENTS = 0xFFFF_FFFF  # CANCEL_ALL: every instrument
+AHEAD_PLACES = 32  # commands a batch may look ahead
 ALL_PARTICIPANTS = 0xFFFF  # CANCEL_ALL: every participant (an operator's command)
 
 
@@ -120,6 +121,7 @@ EXCHANGE = np.dtype(
         ("expire_times_address", "<i8"),  # int64 by book slot: when a good-till-date order ends
         ("auction_address", "<i8"),  # AUCTION_ROW scratch
         ("schedule_address", "<i8"),  # SCHEDULE rows in order of time
+        ("ahead_address", "<i8"),  # int64 scratch of a batch: places, then slots, of the commands ahead
         ("instruments", "<i8"),
         ("participants", "<i8"),
         ("feed_first", "<i8"),  # sequence number of the oldest unread event; consumers move it
@@ -149,36 +151,37 @@ EXCHANGE = np.dtype(
 )
 MARKET = np.dtype(
     [
+        # first cache line: what says that a market is plain (see `plain`), asked on every command
         ("phase", "<i4"),  # Phase
         ("watch", "<i4"),  # Watch
+        ("hidden", "<i4"),  # orders in part HIDDEN
+        ("stops", "<i4"),
+        ("calls", "<i4"),
+        ("closes", "<i4"),
         ("feeds", "<i4"),  # Feeds
-        ("allocation", "<i4"),  # Allocation
+        ("venue", "<i4"),
+        ("band_high", "<i8"),  # price band of executions, price units; 0 and 0: none
+        ("notional", "<i8"),  # min_notional, value units
         ("tick", "<i8"),  # price units
         ("lot", "<i8"),  # quantity units
+        # second
         ("min_qty", "<i8"),
         ("max_qty", "<i8"),  # largest order, quantity units
         ("price_low", "<i8"),  # limits of an order's price, inclusive, price units
         ("price_high", "<i8"),
         ("last_price", "<i8"),  # of the last trade, 0: none
-        ("hidden", "<i4"),  # orders in part HIDDEN
-        ("stops", "<i4"),
-        ("calls", "<i4"),
-        ("closes", "<i4"),
+        ("allocation", "<i4"),  # Allocation
         ("icebergs", "<i4"),  # orders with a reserve
         ("pegs", "<i4"),
         ("peg_first", "<i4"),  # slot of the peg that arrived first; list through MARKET_ORDER.reserve and .display
         ("peg_last", "<i4"),
-        ("venue", "<i4"),
-        ("pad", "<i4"),
-        ("band_low", "<i8"),  # price band of executions, price units; 0 and 0: none
-        ("band_high", "<i8"),
+        ("band_low", "<i8"),  # see band_high
         ("reference", "<i8"),  # reference price of bands and auctions, 0: none
         ("quote_bid", "<i8"),  # as last published
         ("quote_bid_qty", "<i8"),
         ("quote_ask", "<i8"),
         ("quote_ask_qty", "<i8"),
         ("volume", "<i8"),  # traded today
-        ("notional", "<i8"),  # min_notional, value units
         ("band_rate", "<i8"),  # half width of the band, 1e-9 of the reference; 0: no bands
         ("band_action", "<i8"),  # 0: limit state, then a pause; 1: volatility auction at once
         ("limit_since", "<i8"),  # ns, since when the book is in a limit state; NEVER: it is not
@@ -193,6 +196,7 @@ MARKET = np.dtype(
         ("window_slot", "<i8"),  # number of the newest tenth
         ("reference_step", "<i8"),  # 1e-9: the reference moves only if the mean differs by so much
         ("auction_rule", "<i8"),  # 0: surplus, pressure, reference; 1: surplus, reference
+        ("pad", "<i8"),  # to whole cache lines
     ],
     align=True,
 )
@@ -289,5 +293,6 @@ expiry_at = record_at(EXPIRY, "Expiry")
 auction_row_at = record_at(AUCTION_ROW, "AuctionRow")
 schedule_at = record_at(SCHEDULE, "Schedule")
 
-assert MARKET_ORDER.itemsize == 64
+assert MARKET_ORDER.itemsize == PARTICIPANT.itemsize == 64
+assert MARKET.itemsize % 64 == 0
 MARKET_BYTES = MARKET.itemsize

@@ -80,7 +80,7 @@ def lit_best(exchange: int, instrument: int, side: int) -> int:
     return side_at(store_at(root.book_address).sides_address, 2 * instrument + ((1 - side) >> 1)).best
 
 
-@called
+@kernel
 def opposite_best(exchange: int, instrument: int, side: int) -> int:
     """Rank of the best order, displayed or not, that an order of this side could meet."""
     best = lit_best(exchange, instrument, -side)
