@@ -28,8 +28,8 @@ from nanotick.wire.live_frames import LiveFrames
 from nanotick.wire.requests import Request, Response
 
 RUNS = 5
-ROUND_TRIPS, WARM_UP = 3_000, 300
-MESSAGES = 400_000
+ROUND_TRIPS, WARM_UP = 2_000, 200
+MESSAGES = 200_000
 PACED, PACE = 300_000, 100_000  # messages, and messages a second
 POSTS, AT_ONCE = 10_000, 4
 _TABLE = InstrumentTable([Instrument("MSFT", "POLYGON", 4, 0)])
@@ -168,7 +168,7 @@ def _declare(name: str, what: str, spinning: bool, secure: bool) -> None:
         return _ours(spinning, secure)
 
 
-_declare("live_echo", "waiting", False, False)
+_declare("live_echo_wait", "waiting", False, False)
 _declare("live_echo_spin", "spinning", True, False)
 _declare("live_echo_tls", "TLS, waiting", False, True)
 _declare("live_echo_tls_spin", "TLS, spinning", True, True)
@@ -180,11 +180,11 @@ class _Reader:
     def __init__(self, host: Sockets, count: int) -> None:
         self.host, self.count, self.frames = host, count, LiveFrames(_TABLE, "POLYGON", "polygon")
         self.lags: list[int] = []
-        self.got = self.began = self.ended = 0
+        self.got = self.began = self.ended = self.cpu = 0
         self._latest = 0
 
     def opened(self, link: Link) -> None:
-        self.began = time.perf_counter_ns()
+        self.began, self.cpu = time.perf_counter_ns(), time.process_time_ns()
 
     def message(self, link: Link, data: bytes | memoryview, now: int) -> None:
         if self.frames.read(data, now) != 1:
@@ -197,7 +197,7 @@ class _Reader:
         self._latest = stamp
         self.got += 1
         if self.got == self.count:
-            self.ended = time.perf_counter_ns()
+            self.ended, self.cpu = time.perf_counter_ns(), time.process_time_ns() - self.cpu
             self.host.stop()
 
     def closed(self, link: Link | None, reason: str) -> None:

@@ -2,12 +2,14 @@
 
 import multiprocessing
 import os
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanotick.venues.limiter import SLACK_NS, Decaying, FixedWindow, RateLimiter, SlidingWindow
+from nanotick.venues.limits import limits_of, limits_told
 from nanotick.wire.reports import Used
 
 MS, S = 1_000_000, 1_000_000_000
@@ -200,3 +202,50 @@ def test_a_shared_limiter_decides_as_a_private_one(tmp_path_factory, traffic):
     shared = RateLimiter(rules, tmp_path_factory.mktemp("limits") / "file")
     assert drive(shared, traffic) == drive(RateLimiter(rules), traffic)
     shared.close()
+
+
+class StrictVenue:
+    """Counts what arrives, by its own clock, and bans whoever is over a limit."""
+
+    def __init__(self, ahead):
+        self.ahead, self.bans, self.counts = ahead, 0, {}
+
+    def arrives(self, when, weight, orders):
+        for name, limit, window, amount in (
+            ("weight", 6000, 60 * S, weight), ("orders", 100, 10 * S, orders), ("day", 200_000, 86_400 * S, orders)
+        ):  # fmt: skip
+            key = (name, (when + self.ahead) // window)
+            self.counts[key] = self.counts.get(key, 0) + amount
+            self.bans += self.counts[key] > limit
+
+
+@pytest.mark.parametrize("hours", [1, pytest.param(24, marks=pytest.mark.nightly)])
+def test_a_soak_at_many_times_the_limits_earns_no_ban_and_strands_no_cancel(hours):
+    limits, venue = limits_of("binance"), StrictVenue(ahead=37 * MS)
+    draw, now, stranded, until = random.Random(11), T0, 0, 0
+    while now < T0 + hours * 3600 * S:
+        now += draw.randrange(0, 60 * MS)
+        if draw.random() < 1e-4:  # 429 with Retry-After
+            until = max(until, now + draw.randrange(1, 30) * S)
+            limits.blocked(until)
+        cancel = draw.random() < 0.02
+        weight = 1 if cancel else draw.choice((1, 1, 4, 20, 250))
+        if limits.take(now, cancel, weight, orders=0 if cancel else 1) <= now:
+            assert now >= until
+            venue.arrives(now + draw.randrange(60 * MS), weight, 0 if cancel else 1)
+        else:
+            stranded += cancel and now >= until
+    assert venue.bans == 0 and stranded == 0
+
+
+def test_the_limits_that_venues_publish():
+    assert [rule.limit for rule in limits_of("binance").rules] == [6000, 61_000, 100, 200_000]
+    kraken = limits_of("kraken", tier="pro", symbols=["XBT/USD", "ETH/USD"])
+    assert sum(kraken.take(T0, key="XBT/USD") <= T0 for _ in range(300)) == 144
+    alpaca = limits_of("alpaca")
+    assert sum(alpaca.take(T0) <= T0 for _ in range(300)) == 160
+    for wrong in ({"venue": "nyse"}, {"venue": "kraken", "tier": "gold"}):
+        with pytest.raises(ValueError, match="expected"):
+            limits_of(**wrong)
+    told = limits_told([Used("ORDERS", 10, 50, 3), Used("REQUEST_WEIGHT", 60, 1200, 1), Used("ELSE", 1, 1, 1)])
+    assert [(rule.limit, rule.charge) for rule in told.rules] == [(50, "orders"), (1200, "weight")]
