@@ -91,7 +91,7 @@ class Driver:
     def _begin(self) -> None:
         self.now = max(START, self.session.now)
         self.local = self.session.local
-        self.seq = 0
+        self.seq = self.flip = 0
         self.sent: list[Any] = []
 
     def event(self, kind: Kind, after: int = 1_000_000, **values: int) -> np.ndarray:
@@ -111,7 +111,8 @@ class Driver:
     def quote(self, bid: int = 9_999, ask: int = 10_001, sizes: tuple[int, int] = (100, 100), **more: int) -> Any:
         """A quote; an odd size makes the sender trade."""
         more.setdefault("flags", int(Flag.LAST))
-        return self.event(Kind.QUOTE, price=bid, qty=sizes[0], id=ask, word=sizes[1], **more)
+        self.flip = (self.flip + 2) % 6  # another size each time, or there would be no news
+        return self.event(Kind.QUOTE, price=bid, qty=sizes[0] + self.flip, id=ask, word=sizes[1] + self.flip, **more)
 
     def adopt(self, key: int, side: int = 1, qty: int = 50, price: int = PRICE, strategy: int = 1, **more: int) -> Any:
         flags = adopted_flags(OrderType.LIMIT, TimeInForce.GTC)

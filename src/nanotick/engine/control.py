@@ -23,12 +23,13 @@ from nanotick.core.records import (
     ALL_STRATEGIES,
     CommandFlag,
     ControlAction,
+    KillReason,
     Kind,
     OrderType,
     TimeInForce,
     event_at,
 )
-from nanotick.engine.put import put_command, put_refusal, put_report
+from nanotick.engine.put import put_command, put_refusal, put_report, put_risk_event
 from nanotick.engine.records import engine_at
 from nanotick.orders.open_list import order_find, order_record
 from nanotick.orders.records import OrderRequest
@@ -48,6 +49,7 @@ from nanotick.risk.check import risk_check, risk_force_cancel
 from nanotick.risk.exposure import pair_of
 from nanotick.risk.guards import kill, pause_strategy, resume, risk_update
 from nanotick.risk.records import Closing, risk_at
+from nanotick.risk.watch import watch_feed, watch_price, watch_silence
 from nanotick.strategy.records import context_at
 
 RETRY_NS = 100_000_000
@@ -59,6 +61,7 @@ _CLOSE_ALL, _REDUCE_ONLY = int(CommandFlag.CLOSE_ALL), int(CommandFlag.REDUCE_ON
 _CANCELLING, _FLATTENING = int(Closing.CANCEL), int(Closing.FLATTEN)
 _KILL, _RESUME = int(ControlAction.KILL), int(ControlAction.RESUME)
 _PAUSE, _CONTINUE = int(ControlAction.PAUSE_STRATEGY), int(ControlAction.RESUME_STRATEGY)
+_LOST_FEED = int(KillReason.LOST_FEED)
 _FLATTEN, _CANCEL_EVERYTHING = int(ControlAction.FLATTEN), int(ControlAction.CANCEL_EVERYTHING)
 
 
@@ -207,6 +210,35 @@ def control_event(engine: int, event_address: int, now: int) -> None:
 
 
 @kernel
+def _watch_feed(engine: int, now: int) -> None:
+    """Market data that does not come: of an instrument its orders are cancelled, of all everything is killed."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    risk, account = context.risk_address, context.strategy_count
+    check = watch_feed(risk, now)
+    if check != 0:
+        put_risk_event(engine, account, 0, check)
+        kill(risk, _LOST_FEED)
+        ask(engine, ALL_STRATEGIES, ALL_INSTRUMENTS, _CANCELLING, now)
+        return
+    for instrument in range(context.instrument_count):
+        check = watch_silence(risk, instrument, now)
+        if check != 0:
+            put_risk_event(engine, account, instrument, check)
+            ask(engine, ALL_STRATEGIES, instrument, _CANCELLING, now)
+
+
+@kernel
+def watch_market(engine: int, instrument: int, now: int) -> None:
+    """Market data has come: an instrument whose price has jumped has its orders cancelled."""
+    context = context_at(engine_at(engine).context_address)
+    check = watch_price(context.risk_address, instrument, now)
+    if check != 0:
+        put_risk_event(engine, context.strategy_count, instrument, check)
+        ask(engine, ALL_STRATEGIES, instrument, _CANCELLING, now)
+
+
+@kernel
 def watch_breakers(engine: int, now: int) -> None:
     """Look at the loss limits between orders; a strategy whose limit is broken has its orders cancelled."""
     root = engine_at(engine)
@@ -215,9 +247,19 @@ def watch_breakers(engine: int, now: int) -> None:
     context.now = now
     if root.closing != 0:
         _work_all(engine, now)
+    if root.watching != 0:
+        _watch_feed(engine, now)
     check = risk_update(risk, now)
     while check != 0 and root.command_count < root.command_limit - _CANCELS_ROOM:
         put_refusal(engine, risk_at(risk).scope, 0, check)
         scope = risk_at(risk).scope
         ask(engine, ALL_STRATEGIES if scope == context.strategy_count else scope, ALL_INSTRUMENTS, _CANCELLING, now)
         check = risk_update(risk, now)
+
+
+@kernel
+def watch_alarm(engine: int, now: int) -> None:
+    """Behind a step: tell what has tripped in it, and cancel what has to be cancelled."""
+    context = context_at(engine_at(engine).context_address)
+    if risk_at(context.risk_address).alarm != 0:
+        watch_breakers(engine, now)

@@ -178,6 +178,7 @@ class LocalSide:
         engine["context_address"] = self.context_region.address
         engine["slots_address"] = self.slots_region.address
         engine["guards_address"] = self.risk.guards.address
+        engine["watching"] = int(self.risk.watching)
         engine["masks_address"] = self.masks_region.address
         engine["output_address"] = self.output_region.address
         engine["commands_address"] = arena.region("commands", COMMAND, OUTPUT_RESERVE, transient=True).address

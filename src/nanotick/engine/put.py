@@ -83,3 +83,20 @@ def put_refusal(engine: int, strategy: int, order_id: int, check: int) -> None:
         order = order_record(context.orders_address, slot)
         record.instrument = order.instrument
         record.side = order.side
+
+
+@kernel
+def put_risk_event(engine: int, scope: int, instrument: int, check: int) -> None:
+    """What risk has noticed between orders: of a strategy, or (their number) the account, in an instrument."""
+    root = engine_at(engine)
+    context = context_at(root.context_address)
+    risk = risk_at(context.risk_address)
+    record = event_at(put_out(engine))
+    record.ts_venue = context.now
+    record.ts_recv = context.now
+    record.kind = _RISK
+    record.word = check
+    record.price = risk.found
+    record.qty = risk.limit
+    record.seq = scope
+    record.instrument = instrument

@@ -34,6 +34,7 @@ ENGINE = np.dtype(
         ("stray_reports", "<i8"),  # reports for orders that are not ours
         ("guards_address", "<i8"),  # GUARD of risk, one a strategy: where a pause is kept
         ("closing", "<i8"),  # strategies and instruments with something left to cancel or to close
+        ("watching", "<i8"),  # 1: there are dynamic limits
     ]
 )
 engine_at = record_at(ENGINE, "Engine")

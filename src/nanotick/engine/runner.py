@@ -12,7 +12,7 @@ import numpy as np
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import record_at
 from nanotick.core.records import RECORD_SIZE, Kind, event_at
-from nanotick.engine.control import watch_breakers
+from nanotick.engine.control import watch_alarm, watch_breakers
 from nanotick.engine.journaling import SessionMark, journal_commands, journal_mark
 from nanotick.engine.records import engine_at
 from nanotick.engine.sample import take_markouts, take_sample
@@ -95,6 +95,8 @@ def do_due(runner: int, due: int, next_row: int) -> None:
         _fire_timers(runner, run.now)
     else:
         _sample(runner, next_row)
+    if root.watching != 0:
+        watch_alarm(run.engine_address, run.now)
 
 
 @kernel

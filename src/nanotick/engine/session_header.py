@@ -32,6 +32,7 @@ from nanotick.core.snapshot import STATE_SCHEMA
 from nanotick.core.source import source_digest
 from nanotick.engine.journaling import SessionMark
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
+from nanotick.risk.dynamic import DynamicLimits
 from nanotick.risk.limits import RiskLimits
 from nanotick.strategy.base import Strategy
 
@@ -93,6 +94,13 @@ def describe(local: LocalSide, config: Mapping[str, Any], code_hash: str, sample
 def _limits(limits: RiskLimits | None) -> dict[str, Any] | None:
     if limits is None:
         return None
+    values = _plain(limits)
+    if isinstance(limits.dynamic, DynamicLimits):
+        values["dynamic"] = _plain(limits.dynamic)
+    return values
+
+
+def _plain(limits: RiskLimits | DynamicLimits) -> dict[str, Any]:
     values = {f.name: getattr(limits, f.name) for f in fields(limits)}
     return {name: v if v is None or isinstance(v, int) else str(v) for name, v in values.items()}
 

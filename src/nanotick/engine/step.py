@@ -25,7 +25,7 @@ from nanotick.core.kernel import kernel
 from nanotick.core.memory import call2, copy_bytes, trailing_zeros
 from nanotick.core.records import RECORD_SIZE, Flag, HoldingFlag, Kind, command_at, event_at
 from nanotick.core.tape import tape_at
-from nanotick.engine.control import ask, control_event, work_closing, work_instrument
+from nanotick.engine.control import ask, control_event, watch_alarm, watch_market, work_closing, work_instrument
 from nanotick.engine.put import put_command, put_out, put_refusal, put_report
 from nanotick.engine.records import engine_at, slot_at, subscription_at
 from nanotick.engine.sample import schedule_markouts
@@ -46,6 +46,7 @@ from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replac
 from nanotick.risk.exposure import risk_refresh
 from nanotick.risk.guards import rebase
 from nanotick.risk.records import Closing, guard_at, risk_at
+from nanotick.risk.watch import watch_fill, watch_reject
 from nanotick.strategy.records import SCRATCH_BAR, SCRATCH_TRADE, Callback, bar_at, context_at, scratch_at
 
 _EXECUTE, _TRADE, _BAR = int(Kind.EXECUTE), int(Kind.TRADE), int(Kind.BAR)
@@ -56,10 +57,10 @@ _TIMER, _CONTROL, _RISK = int(Kind.TIMER), int(Kind.CONTROL), int(Kind.RISK)
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _LAST, _PRINTABLE = int(Flag.LAST), int(Flag.PRINTABLE)
 _CHANGE_FILL, _CHANGE_BUST = int(OrderChange.FILL), int(OrderChange.BUST)
-_CHANGE_UNKNOWN = int(OrderChange.UNKNOWN_ORDER)
+_CHANGE_UNKNOWN, _CHANGE_REFUSED = int(OrderChange.UNKNOWN_ORDER), int(OrderChange.REFUSED)
 _CHANGE_DUPLICATE, _CHANGE_BREAK = int(OrderChange.DUPLICATE), int(OrderChange.BREAK)
 _ADOPTED, _HOLDING, _MARGINED = int(Kind.ADOPTED), int(Kind.HOLDING), int(HoldingFlag.MARGINED)
-_CANCELLING = int(Closing.CANCEL)
+_CANCELLING, _VENUE_REJECTED = int(Closing.CANCEL), int(Kind.REJECTED)
 _OK = int(OrderRequest.OK)
 _START, _BOOK, _ON_TRADE, _ON_BAR = int(Callback.START), int(Callback.BOOK), int(Callback.TRADE), int(Callback.BAR)
 _ORDER, _ON_FILL, _ON_TIMER, _STOP = int(Callback.ORDER), int(Callback.FILL), int(Callback.TIMER), int(Callback.STOP)
@@ -103,6 +104,8 @@ def settle(engine: int, strategy: int) -> int:
             else:
                 order_refuse(orders, order_id, now)
                 put_refusal(engine, strategy, order_id, check)
+                if root.watching != 0:
+                    watch_reject(risk, strategy, now)
                 slot_refused = event_at(root.refused_address, refused)
                 slot_refused.id = order_id
                 refused += 1
@@ -233,6 +236,8 @@ def market_event(engine: int, event_address: int, now: int) -> None:
             ask = best_price(context.books_address, instrument, -1)
             if bid != EMPTY_BID and ask != EMPTY_ASK:
                 portfolio_mark(context.portfolio_address, instrument, (bid + ask) // 2)
+    if root.watching != 0:
+        watch_market(engine, instrument, now)
     scratch = scratch_at(context.scratch_address)
     if traded:
         if subscription_at(root.masks_address, instrument).mask[_ON_TRADE] != 0:
@@ -344,10 +349,16 @@ def report_event(engine: int, event_address: int, now: int) -> None:
     portfolio = context.portfolio_address
     scratch = scratch_at(context.scratch_address)
     if change & _CHANGE_FILL != 0:
-        portfolio_fill(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
+        realised = portfolio_fill(
+            portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now
+        )
+        if root.watching != 0:
+            watch_fill(context.risk_address, strategy, realised)
     elif change & _CHANGE_BUST != 0:
         portfolio_bust(portfolio, strategy, order.instrument, order.side, event.price, event.qty, event.word, now)
     risk_refresh(context.risk_address, strategy, order.instrument)
+    if root.watching != 0 and event.kind == _VENUE_REJECTED and change & _CHANGE_REFUSED != 0:
+        watch_reject(context.risk_address, strategy, now)
     if change & _CHANGE_FILL != 0:
         schedule_markouts(engine, order.instrument, now)
         scratch.event = event_address
@@ -379,6 +390,8 @@ def step(engine: int, event_address: int, now: int) -> None:
         timer_event(engine, event_address, now)
     elif kind == _CONTROL:
         control_event(engine, event_address, now)
+    if engine_at(engine).watching != 0:
+        watch_alarm(engine, now)
 
 
 @kernel("i8(i8,i8,i8)")

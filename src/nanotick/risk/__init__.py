@@ -1,6 +1,7 @@
 """Risk: the only way from an intent to a command."""
 
 from nanotick.risk.check import risk_check, risk_check_cancel, risk_check_replace, risk_force_cancel
+from nanotick.risk.dynamic import DynamicLimits
 from nanotick.risk.exposure import risk_refresh
 from nanotick.risk.guards import evaluate_breakers, kill, pause_strategy, resume, risk_day_roll, risk_update
 from nanotick.risk.limits import RiskLimits, set_limit
@@ -20,6 +21,7 @@ __all__ = [
     "CHECK_NAMES",
     "CHECK_UNITS",
     "UNLIMITED",
+    "DynamicLimits",
     "Limit",
     "RiskCheck",
     "RiskLimits",

@@ -30,7 +30,16 @@ from nanotick.orders import (
     request_allowed,
     rests,
 )
-from nanotick.risk.exposure import exceeds_share, exposure_check, order_value, refuse, row_qty, share_of, take_over
+from nanotick.risk.exposure import (
+    exceeds_share,
+    exposure_check,
+    order_value,
+    refuse,
+    row_qty,
+    share_of,
+    take_over,
+    tightened,
+)
 from nanotick.risk.guards import (
     closing_check,
     duplicate_check,
@@ -42,6 +51,7 @@ from nanotick.risk.guards import (
 )
 from nanotick.risk.market import book_age, book_side, reference_price
 from nanotick.risk.records import SECOND_NS, UNLIMITED, Limit, RiskCheck, limits_at, pair_at, risk_at
+from nanotick.risk.watch import watch_check, watch_halted, watch_note
 
 _COLLAR, _BOOK_AGE, _ORDER_VALUE = int(Limit.COLLAR), int(Limit.BOOK_AGE), int(Limit.ORDER_VALUE)
 _SELF_TRADE, _CROSSED_BOOK, _OPEN_ORDERS = int(Limit.SELF_TRADE), int(Limit.CROSSED_BOOK), int(Limit.OPEN_ORDERS)
@@ -108,7 +118,9 @@ def _price_check(risk: int, instrument: Any, kind: int, price: int, stop_price: 
 
 
 @kernel
-def _quantity_check(risk: int, instrument: Any, number: int, qty: int, scope: int, closes: bool) -> int:
+def _quantity_check(
+    risk: int, instrument: Any, number: int, qty: int, scope: int, closes: bool, reduces: bool
+) -> int:  # fmt: skip
     if qty <= 0 or qty % instrument.lot_size != 0:
         return refuse(risk, _LOT, qty, instrument.lot_size, scope)
     if qty < instrument.min_qty:
@@ -116,14 +128,15 @@ def _quantity_check(risk: int, instrument: Any, number: int, qty: int, scope: in
     if instrument.max_qty != 0 and qty > instrument.max_qty:
         return refuse(risk, _MAX_QTY, qty, instrument.max_qty, scope)
     root = risk_at(risk)
-    limit = pair_at(root.pairs_address, scope * root.instruments + number).max_order_qty
+    pair = pair_at(root.pairs_address, scope * root.instruments + number)
+    limit = pair.max_order_qty if reduces else tightened(pair.max_order_qty, pair.tightened)
     if qty > limit and not closes:
         return refuse(risk, _MAX_ORDER_QTY, qty, limit, scope)
     return _PASS
 
 
 @kernel
-def _value_check(risk: int, instrument: int, price: int, qty: int, scope: int) -> int:
+def _value_check(risk: int, instrument: int, price: int, qty: int, scope: int, reduces: bool) -> int:
     """The order at its own price: the venue's minimum and our maximum."""
     root = risk_at(risk)
     address = root.instruments_address + instrument * _INSTRUMENT_SIZE
@@ -136,6 +149,8 @@ def _value_check(risk: int, instrument: int, price: int, qty: int, scope: int) -
     if micro == OVERFLOW:
         return refuse(risk, _OVERFLOWS, qty, price, scope)
     limit = limits_at(root.limits_address, root.strategies + 1 + scope).values[_ORDER_VALUE]
+    if not reduces:
+        limit = tightened(limit, pair_at(root.pairs_address, scope * root.instruments + instrument).tightened)
     if micro > limit:
         return refuse(risk, _MAX_ORDER_VALUE, micro, limit, scope)
     return _PASS
@@ -298,7 +313,8 @@ def _market_checks(
     number = order.instrument
     if reference <= 0:
         return refuse(risk, _NO_REFERENCE, reference, 0, scope)
-    check = _value_check(risk, number, _own_price(kind, price, order.stop_price, reference), qty, scope)
+    reduces = order.flags & _REDUCE_ONLY != 0
+    check = _value_check(risk, number, _own_price(kind, price, order.stop_price, reference), qty, scope, reduces)
     if check == _PASS and kind == _LIMIT:
         check = _collar_check(risk, price, reference, scope)
     if check == _PASS and kind == _STOP_LIMIT:
@@ -347,6 +363,8 @@ def risk_check(risk: int, order_id: int, now: int) -> int:
         check = _tradable_check(risk, order, scope)
     if check == _PASS and not closes:
         check = closing_check(risk, scope, number)
+        if check == _PASS and root.watch_address != 0:
+            check = watch_check(risk, order, reduces, now)
     if check != _PASS:
         return check
     instrument = instrument_at(root.instruments_address, number)
@@ -354,7 +372,7 @@ def risk_check(risk: int, order_id: int, now: int) -> int:
     if check == _PASS:
         check = _price_check(risk, instrument, kind, price, order.stop_price, scope)
     if check == _PASS:
-        check = _quantity_check(risk, instrument, number, qty, scope, closes)
+        check = _quantity_check(risk, instrument, number, qty, scope, closes, reduces)
     if check != _PASS:
         return check
     reference = reference_price(risk, number)
@@ -377,6 +395,8 @@ def risk_check(risk: int, order_id: int, now: int) -> int:
         note_message(risk, scope, now, True)
         note_message(risk, root.strategies, now, True)
         note_recent(risk, order, now)
+        if root.watch_address != 0:
+            watch_note(risk, order, now)
     return check
 
 
@@ -401,12 +421,14 @@ def risk_check_replace(risk: int, order_id: int, price: int, qty: int, now: int)
         check = _tradable_check(risk, order, scope)
     if check == _PASS:
         check = closing_check(risk, scope, number)
+    if check == _PASS and root.watch_address != 0:
+        check = watch_halted(risk, order, reduces, now)
     if check != _PASS:
         return check
     instrument = instrument_at(root.instruments_address, number)
     check = _price_check(risk, instrument, kind, price, order.stop_price, scope)
     if check == _PASS:
-        check = _quantity_check(risk, instrument, number, qty, scope, False)
+        check = _quantity_check(risk, instrument, number, qty, scope, False, reduces)
     if check != _PASS:
         return check
     reference = reference_price(risk, number)

@@ -149,6 +149,14 @@ def share_of(equity: int, ppm: int) -> int:
 
 
 @kernel
+def tightened(limit: int, by: int) -> int:
+    """A limit made smaller by so many ppm; never a larger one."""
+    if by == 0 or limit == UNLIMITED:
+        return limit
+    return scale(limit, PPM - by, PPM)
+
+
+@kernel
 def exceeds_share(value: int, equity: int, ppm: int) -> bool:
     """Whether a value is above a share of equity: `value > share_of(equity, ppm)`, without a division where it fits."""
     if ppm == UNLIMITED:
@@ -203,12 +211,13 @@ def exposure_check(risk: int, row: int, instrument: int, side: int, price: int, 
         measure(risk, row, instrument, price, 0, qty)
         directed = -pair.next_down
         net = -add_saturating(guard.down, pair.next_down - pair.down)
-    if ahead > pair.max_position_qty:
-        return refuse(risk, _POSITION_QTY, ahead, pair.max_position_qty, row)
+    largest = tightened(pair.max_position_qty, pair.tightened)
+    if ahead > largest:
+        return refuse(risk, _POSITION_QTY, ahead, largest, row)
     if ahead == OVERFLOW or directed == OVERFLOW:
         return refuse(risk, _OVERFLOWS, ahead, 0, row)
     equity = account.equity
-    ppm = limits.values[_POSITION_SHARE]
+    ppm = tightened(limits.values[_POSITION_SHARE], pair.tightened)
     if exceeds_share(directed, equity, ppm):
         return refuse(risk, _OVER_POSITION, directed, share_of(equity, ppm), row)
     ppm = limits.values[_SYMBOL_SHARE]

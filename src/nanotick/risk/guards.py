@@ -27,6 +27,14 @@ from nanotick.risk.records import (
     recent_at,
     risk_at,
 )
+from nanotick.risk.watch import (
+    watch_forget_repeats,
+    watch_ratio,
+    watch_rebase,
+    watch_resume,
+    watch_row,
+    watch_scales,
+)
 
 _ORDERS_PER_SECOND, _MESSAGES_PER_SECOND = int(Limit.ORDERS_PER_SECOND), int(Limit.MESSAGES_PER_SECOND)
 _DUPLICATE_WINDOW = int(Limit.DUPLICATE_WINDOW)
@@ -37,6 +45,7 @@ _BROKEN, _DUPLICATE = int(RiskCheck.BROKEN_LEDGER), int(RiskCheck.DUPLICATE)
 _DUPLICATE_MEMORY = int(RiskCheck.DUPLICATE_MEMORY)
 _ORDER_RATE, _MESSAGE_RATE = int(RiskCheck.ORDER_RATE), int(RiskCheck.MESSAGE_RATE)
 _FLATTENING, _FLATTEN = int(RiskCheck.FLATTENING), int(Closing.FLATTEN)
+_REPEATED = int(RiskCheck.REPEATED)
 _HASH = 0x2545F4914F6CDD1D
 
 
@@ -65,6 +74,8 @@ def resume(risk: int) -> None:
         equity = account_of(root.portfolio_address, row).equity
         guard.loss_base = equity
         guard.peak_base = equity
+    if root.watch_address != 0:
+        watch_resume(risk)
 
 
 @kernel
@@ -83,6 +94,8 @@ def rebase(risk: int, strategy: int, change: int) -> None:
 def pause_strategy(risk: int, strategy: int, paused: bool) -> None:
     """Let no new order or replace of a strategy pass, or let them pass again. The engine does not call it meanwhile."""
     guard_at(risk_at(risk).guards_address, strategy).paused = 1 if paused else 0
+    if not paused and risk_at(risk).watch_address != 0:
+        watch_forget_repeats(risk, strategy)
 
 
 @kernel
@@ -124,11 +137,16 @@ def closing_check(risk: int, strategy: int, instrument: int) -> int:
 
 @kernel
 def _trip(risk: int, row: int, check: int, found: int, limit: int) -> int:
-    root = risk_at(risk)
-    guard = guard_at(root.guards_address, row)
+    guard = guard_at(risk_at(risk).guards_address, row)
     guard.breaker = check
     guard.breaker_found = found
     guard.breaker_limit = limit
+    return _note(risk, row, check, found, limit)
+
+
+@kernel
+def _note(risk: int, row: int, check: int, found: int, limit: int) -> int:
+    root = risk_at(risk)
     root.check = check
     root.found = found
     root.limit = limit
@@ -143,6 +161,16 @@ def evaluate_breakers(risk: int) -> int:
     for row in range(root.strategies + 1):
         guard = guard_at(root.guards_address, row)
         limits = limits_at(root.limits_address, row)
+        if root.watch_address != 0:
+            watch_ratio(risk, row)
+            check = guard.untold
+            if check != 0:
+                guard.untold = 0
+                root.alarm -= 1
+                if check == _REPEATED:
+                    repeats = watch_row(root.watch_address, row).max_repeats
+                    return _note(risk, row, check, repeats + 1, repeats)
+                return _note(risk, row, check, guard.breaker_found, guard.breaker_limit)
         equity = account_of(root.portfolio_address, row).equity
         if equity > guard.peak_base:
             guard.peak_base = equity
@@ -183,6 +211,8 @@ def risk_update(risk: int, now: int) -> int:
                 pair = pair_at(root.pairs_address, strategy * root.instruments + instrument)
                 if pair.gross != 0 or pair.buys != 0:
                     risk_refresh(risk, strategy, instrument)
+    if root.watch_address != 0:
+        watch_scales(risk, now)
     return evaluate_breakers(risk)
 
 
@@ -200,6 +230,8 @@ def risk_day_roll(risk: int, now: int) -> bool:
         guard.loss_base = account_of(root.portfolio_address, row).equity
         if guard.breaker == _DAILY_LOSS:
             guard.breaker = 0
+    if root.watch_address != 0:
+        watch_rebase(risk)
     return True
 
 

@@ -6,12 +6,15 @@ must be given as the word "unlimited".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
 from nanotick.core.value import scale
+from nanotick.risk.amounts import Amount, scaled_amount
+from nanotick.risk.dynamic import DynamicLimits, dynamic_limits
 from nanotick.risk.records import (
     FIRST_OF_ORDER,
     LIMIT_COUNT,
@@ -23,8 +26,6 @@ from nanotick.risk.records import (
     pair_at,
     risk_at,
 )
-
-Amount = str | int | float | Decimal | None
 
 _ORDER_QTY, _POSITION_QTY = int(Limit.ORDER_QTY), int(Limit.POSITION_QTY)
 _DUPLICATE_WINDOW = int(Limit.DUPLICATE_WINDOW)
@@ -72,6 +73,8 @@ class RiskLimits:
         Two orders of one strategy that agree in instrument, side, price and quantity must lie this far apart.
     self_trade, crossed_book : {"refuse", "allow"}
         An order that would trade with a resting order of our own; any order while best bid and ask touch or cross.
+    dynamic : DynamicLimits, mapping of its fields, or "unlimited"
+        What tightens these limits and stops trading by what has happened lately.
     """
 
     max_position_share: Amount = "0.20"
@@ -93,6 +96,10 @@ class RiskLimits:
     duplicate_window_s: Amount = "0.001"
     self_trade: str | None = "refuse"
     crossed_book: str | None = "refuse"
+    dynamic: DynamicLimits | Mapping[str, Any] | str | None = "unlimited"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dynamic", dynamic_limits(self.dynamic))
 
     def scaled(self) -> list[int]:
         """The limits as the stage keeps them, in the order of `Limit`.
@@ -102,9 +109,11 @@ class RiskLimits:
         ValueError
             A limit is missing, negative, no decimal, or has more decimal places than it is kept with.
         """
+        if self.dynamic is None:
+            raise ValueError('risk limit dynamic is missing: give DynamicLimits, or the word "unlimited"')
         values = [UNLIMITED] * LIMIT_COUNT
         for name, (limit, unit) in _FIELDS.items():
-            values[limit] = _scaled(name, getattr(self, name), unit)
+            values[limit] = scaled_amount(name, getattr(self, name), unit)
         for name, limit in _SWITCHES.items():
             chosen = getattr(self, name)
             if chosen not in SWITCHES:
@@ -139,24 +148,6 @@ _FIELDS: dict[str, tuple[Limit, int]] = {
     "duplicate_window_s": (Limit.DUPLICATE_WINDOW, _SECOND_NS),
 }
 _SWITCHES: dict[str, Limit] = {"self_trade": Limit.SELF_TRADE, "crossed_book": Limit.CROSSED_BOOK}
-
-
-def _scaled(name: str, value: Amount, unit: int) -> int:
-    if value is None:
-        raise ValueError(f'risk limit {name} is missing: give a number, or the word "unlimited" if you mean it')
-    if value == "unlimited":
-        return UNLIMITED
-    try:
-        number = Decimal(str(value)) * unit
-    except InvalidOperation:
-        raise ValueError(f'risk limit {name}: expected a decimal or "unlimited", found {value!r}') from None
-    if not number.is_finite() or number < 0:
-        raise ValueError(f"risk limit {name}: expected 0 or more, found {value!r}")
-    if number != int(number):
-        raise ValueError(f"risk limit {name}: {value!r} has more decimal places than it is kept with (1/{unit})")
-    if number >= UNLIMITED:
-        raise ValueError(f'risk limit {name}: {value!r} is too large; say "unlimited" if you mean it')
-    return int(number)
 
 
 @kernel

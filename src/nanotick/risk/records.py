@@ -67,6 +67,14 @@ class RiskCheck(IntEnum):
     NET_EXPOSURE = 36
     CASH_RESERVE = 37  # found cash left at worst, limit reserve
     FLATTENING = 38  # the position is being closed by the operator: nothing else may be sent for it
+    REJECT_RATE = 39  # breaker; found refusals and rejections within the window, limit
+    LOSING_FILLS = 40  # breaker; found losing fills in a row, limit
+    ORDER_TO_FILL = 41  # breaker; found messages for each fill, limit
+    REPEATED = 42  # found repeats of the same order, limit; the strategy is paused
+    PRICE_MOVE = 43  # found share of the price that it moved within the window, limit; orders there are cancelled
+    FEED_SILENCE = 44  # found ns without market data of an instrument, limit; its orders are cancelled
+    FEED_LOST = 45  # found ns without any market data, limit; everything is killed
+    MOVE_PAUSE = 46  # the instrument's price has moved too far: found ns until orders pass again, limit the pause
 
 
 class Closing(IntEnum):
@@ -85,8 +93,10 @@ CHECK_UNITS: dict[int, str] = {
             RiskCheck.KILL_SWITCH, RiskCheck.PAUSED, RiskCheck.BROKEN_LEDGER, RiskCheck.REQUEST,
             RiskCheck.UNKNOWN_INSTRUMENT, RiskCheck.RESTRICTED, RiskCheck.INSTRUMENT_STATUS, RiskCheck.INVALID_ORDER,
             RiskCheck.OVERFLOW, RiskCheck.REFERENCE_PRICE, RiskCheck.DUPLICATE_MEMORY, RiskCheck.ORDER_RATE,
-            RiskCheck.MESSAGE_RATE, RiskCheck.OPEN_ORDERS, RiskCheck.FLATTENING,
+            RiskCheck.MESSAGE_RATE, RiskCheck.OPEN_ORDERS, RiskCheck.FLATTENING, RiskCheck.REJECT_RATE,
+            RiskCheck.LOSING_FILLS, RiskCheck.ORDER_TO_FILL, RiskCheck.REPEATED,
         ),
+        "ppm": (RiskCheck.PRICE_MOVE,),
         "price": (
             RiskCheck.INVALID_PRICE, RiskCheck.TICK, RiskCheck.PRICE_BAND, RiskCheck.PRICE_COLLAR,
             RiskCheck.CROSSED_BOOK, RiskCheck.SELF_TRADE,
@@ -96,7 +106,10 @@ CHECK_UNITS: dict[int, str] = {
             RiskCheck.POSITION_QTY,
         ),
         "value": (RiskCheck.MIN_NOTIONAL,),
-        "ns": (RiskCheck.STALE_BOOK, RiskCheck.DUPLICATE),
+        "ns": (
+            RiskCheck.STALE_BOOK, RiskCheck.DUPLICATE, RiskCheck.FEED_SILENCE, RiskCheck.FEED_LOST,
+            RiskCheck.MOVE_PAUSE,
+        ),
         "micro": (
             RiskCheck.DAILY_LOSS, RiskCheck.DRAWDOWN, RiskCheck.MAX_ORDER_VALUE, RiskCheck.POSITION_SHARE,
             RiskCheck.SYMBOL_SHARE, RiskCheck.GROSS_EXPOSURE, RiskCheck.NET_EXPOSURE, RiskCheck.CASH_RESERVE,
@@ -155,7 +168,7 @@ GUARD = np.dtype(
         ("refused", "<i8"),
         ("last_ts", "<i8"),  # ns, of the last message passed
         ("unreserved_messages", "<i8"),  # messages a second that are not kept for cancels
-        ("pad", "<i8"),
+        ("untold", "<i8"),  # RiskCheck that has tripped and that the engine has yet to tell and act on
     ],
     align=True,
 )
@@ -177,7 +190,8 @@ PAIR = np.dtype(
         ("closing_check", "<i8"),  # RiskCheck that last refused the closing order
         ("cancel_next", "<i8"),  # ns, not before it cancels are sent again
         ("close_next", "<i8"),  # ns, not before it a closing order is sent again
-        ("pad", "<i8", (2,)),
+        ("tightened", "<i8"),  # ppm by which limits on position and order are smaller than they were given
+        ("pad", "<i8"),
     ],
     align=True,
 )
@@ -212,6 +226,8 @@ RISK = np.dtype(
         ("bucket_mask", "<i8"),
         ("recent_count", "<i8"),
         ("killed", "<i8"),  # reason, 0: not; latched
+        ("watch_address", "<i8"),  # of WATCH, 0: no dynamic limits
+        ("alarm", "<i8"),  # rows with something `untold`
         # the last refusal or tripped breaker
         ("check", "<i8"),
         ("found", "<i8"),

@@ -9,8 +9,10 @@ from nanotick.core.instruments import InstrumentTable
 from nanotick.core.tape import TAPE
 from nanotick.orders import OrderTable
 from nanotick.portfolio import Portfolio
+from nanotick.risk.dynamic import DynamicLimits
 from nanotick.risk.limits import RiskLimits, set_limit
 from nanotick.risk.records import GUARD, LIMITS, PAIR, RECENT, RISK, UNLIMITED, Limit
+from nanotick.risk.watch_stage import lay_watch
 
 _MIN_RING = 1_024
 
@@ -96,10 +98,18 @@ class RiskStage:
         self._root["strategies"], self._root["instruments"] = strategies, len(instruments)
         self._root["times_mask"] = ring - 1
         self._root["recent_mask"] = self._root["bucket_mask"] = recent - 1
+        self._dynamic = [item.dynamic for item in (*own, limits)]
+        if any(isinstance(item, DynamicLimits) for item in self._dynamic):
+            self._root["watch_address"] = lay_watch(arena, f"{name}.watch", strategies, pairs, self._dynamic)
         _circle_groups(groups.view, [int(group) for group in bound.view["group"][: len(instruments)]])
         for scope, row in enumerate(rows):
             for limit, value in enumerate(row):
                 self._set(scope, limit, value)
+
+    @property
+    def watching(self) -> bool:
+        """Whether there are dynamic limits."""
+        return int(self._root["watch_address"]) != 0
 
     def _set(self, scope: int, limit: int, value: int) -> None:
         if not set_limit(self.address, scope, limit, value):
@@ -109,7 +119,18 @@ class RiskStage:
             )
 
     def set_limits(self, scope: int, limits: RiskLimits) -> None:
-        """Replace the limits of a strategy, or (scope: their number) of the whole account, between kernel calls."""
+        """Replace the limits of a strategy, or (scope: their number) of the whole account, between kernel calls.
+
+        Raises
+        ------
+        ValueError
+            A limit is missing or cannot be kept, or the dynamic ones are others: those are set when the run starts.
+        """
+        if limits.dynamic != self._dynamic[scope]:
+            raise ValueError(
+                f"scope {scope}: dynamic limits are set when a run starts; expected {self._dynamic[scope]}, found "
+                f"{limits.dynamic}"
+            )
         for limit, value in enumerate(_named(f"scope {scope}", limits)):
             self._set(scope, limit, value)
 
