@@ -97,7 +97,7 @@ def test_a_snapshot_that_the_disk_refuses_costs_nothing_but_itself(tmp_path: Pat
     desk = desk_with_orders(tmp_path / "j", sync_interval_s=None)
     desk.drop()
     kept = desk.session.snapshot()
-    faults = [(snapshot.os, "fsync", errno.ENOSPC), (snapshot.os, "replace", errno.EIO)]
+    faults = [(os, "fsync", errno.ENOSPC), (os, "replace", errno.EIO)]
     for module, name, code in [*faults, (snapshot, "sync_directory", errno.EIO)]:
         desk.quote()
         desk.session.drain()

@@ -337,9 +337,8 @@ def random_session(desk: Driver, seed: int, turns: int) -> set[int]:
     price, key = 10_000, 0
     desk.session.start(desk.now)
     for _ in range(turns):
-        price += int(rng.integers(2)) * int(rng.integers(-15, 16)) + (
-            int(rng.integers(-300, 300)) if rng.random() < 0.02 else 0
-        )
+        price += int(rng.integers(2)) * int(rng.integers(-15, 16))
+        price += int(rng.integers(-300, 300)) if rng.random() < 0.02 else 0
         desk.now += int(rng.integers(1, SECOND // 2))
         what = int(rng.integers(8))
         commands = desk.session.commands().copy()
