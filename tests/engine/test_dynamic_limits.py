@@ -73,6 +73,8 @@ def test_they_come_from_a_mapping_too_and_others_cannot_be_set_later() -> None:
         RiskLimits(dynamic=5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="volatility_interval_s"):
         DynamicLimits(volatility_interval_s=0).scaled()
+    with pytest.raises(ValueError, match="min_scale_share: expected at most 1"):
+        DynamicLimits(min_scale_share="1.5").scaled()
     desk = desk_with(max_rejects=5)
     with pytest.raises(ValueError, match="set when a run starts"):
         desk.local.risk.set_limits(0, RiskLimits())

@@ -1,5 +1,6 @@
 """A desk to test risk on: order table, portfolio, book and risk stage in one arena, driven through one entry."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -38,7 +39,7 @@ from nanotick.risk import (
 )
 
 _NEW, _CANCEL, _REPLACE, _FILL = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER), int(Kind.FILL)
-CLOSE, FORCE_CANCEL, UPDATE, KILL, RESUME, PAUSE, MARK = 200, 201, 202, 203, 204, 205, 206
+CLOSE, FORCE_CANCEL, UPDATE, KILL, RESUME, PAUSE, MARK, CHECK = 200, 201, 202, 203, 204, 205, 206, 207
 SECOND = 1_000_000_000
 NOW = 100 * SECOND
 BID, ASK = 9_999, 10_001  # so the reference is 10,000 price units, 100 dollars
@@ -88,6 +89,8 @@ def act(risk: int, orders: int, portfolio: int, what: int, address: int, now: in
         if check == 0:
             order_cancel_sent(orders, order_id, now)
         return check
+    if what == CHECK:
+        return risk_check(risk, order_id, now)
     if what == UPDATE:
         return risk_update(risk, now)
     if what == KILL:
@@ -162,7 +165,7 @@ class Desk:
         before = self.stage.limits.view.copy(), self.stage.pairs.view.copy()
         open_all = RiskLimits.unlimited()
         for scope in range(3):
-            self.stage.set_limits(scope, open_all)
+            self.stage.set_limits(scope, replace(open_all, dynamic=self.stage._dynamic[scope]))
         assert self.order(side, abs(qty), price, instrument, strategy, now=NOW - 50 * SECOND) == RiskCheck.PASS
         self.fill(abs(qty), price, instrument)
         self.stage.limits.view[:] = before[0]

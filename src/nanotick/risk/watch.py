@@ -155,8 +155,9 @@ def watch_forget_repeats(risk: int, strategy: int) -> None:
     root = risk_at(risk)
     for instrument in range(root.instruments):
         pair = watch_pair_at(watch_at(root.watch_address).pairs_address, strategy * root.instruments + instrument)
-        pair.repeats[0] = 0
-        pair.repeats[1] = 0
+        for way in range(2):
+            pair.repeats[way] = 0
+            pair.ts[way] = 0  # the next order repeats none
 
 
 @kernel
