@@ -135,6 +135,17 @@ def test_diffs_before_the_snapshot_are_kept_and_those_in_it_dropped(host, got):
     assert got.price(1, 98) == 0 and got.kinds()[-1] == QUOTE
 
 
+def test_a_clock_an_hour_ahead_does_not_make_diffs_older_than_the_snapshot(host, got):
+    feed_of(host, got)
+    host.time += 3600 * S
+    host.link.accept()
+    confirm(host.link)
+    host.answer(200, snapshot(10), (("Date", "Tue, 14 Nov 2023 22:13:20 GMT"),))  # E0
+    host.link.say(diff(11, 11, bids=[("99.00", "7")]))
+    stamps = [int(row["ts_venue"]) for row in got.rows]
+    assert stamps == sorted(stamps)
+
+
 def test_a_stale_snapshot_is_fetched_again(host, got):
     feed = feed_of(host, got)
     link = host.link

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from nanotick.venues.binance.feed import BinanceFeed
 
 MAX_KEPT = 64 << 20  # bytes of records that wait, of one connection
-_CLOCKS = 60_000_000_000  # ns that the venue's clock may be behind ours
+_CLOCKS = 60_000_000_000  # ns that the venue's clock may be behind ours, where nothing tells
+_DATE = 2_000_000_000  # ns that a date of whole seconds may be ahead of what follows the answer
 _GAP, _LEVEL, _QUOTE, _TRADE = int(Kind.GAP), int(Kind.LEVEL), int(Kind.QUOTE), int(Kind.TRADE)
 _KIND_AT = EVENT.fields["kind"][1]  # type: ignore[index]
 
@@ -149,8 +150,14 @@ class BinanceConversation(Conversation):
         self.syncs[number] = BookSync(now, kept)
         self.feed.want_snapshot(self, number)
 
-    def snapshot(self, number: int, depth: Depth) -> bool:
-        """Take a snapshot; False if it is too old and must be fetched again."""
+    def snapshot(self, number: int, depth: Depth, said_ns: int = 0) -> bool:
+        """Take a snapshot; False if it is too old and must be fetched again.
+
+        Parameters
+        ----------
+        said_ns : int
+            The venue's time when it answered, as exactly as it says so; 0 if not told.
+        """
         sync = self.syncs.get(number)
         if sync is None or self.over:
             return True
@@ -163,7 +170,7 @@ class BinanceConversation(Conversation):
         # levels remember the stamp of their news: the snapshot's must not be later than what follows it
         now = self.feed.host.now()
         first = np.frombuffer(kept, EVENT, 1)["ts_venue"][0] if kept else chain["latest_ns"]
-        depth.ts_venue = int(first) or now - _CLOCKS
+        depth.ts_venue = int(first) or (said_ns - _DATE if said_ns else now - _CLOCKS)
         decimals = self.feed.instruments[number].qty_decimals
         depth.bids, depth.asks = _cut(depth.bids, decimals), _cut(depth.asks, decimals)
         refused = self.frames.rows.refused.total()

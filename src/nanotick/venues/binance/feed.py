@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -257,7 +258,7 @@ class BinanceFeed(Feed):
             found = decode_frame(response.body)
             if not (len(found) == 1 and isinstance(found[0], Depth) and found[0].snapshot):
                 raise WireError("expected a depth snapshot")
-            if talk.snapshot(number, found[0]):
+            if talk.snapshot(number, found[0], _date_of(response)):
                 self.snapshots += 1
                 self.longest_sync_ns = max(self.longest_sync_ns, self.host.now() - sync.began_ns)
                 self._perhaps_live(talk)
@@ -286,6 +287,15 @@ class BinanceFeed(Feed):
             "stale_snapshots": self.stale_snapshots,
             "longest_sync_ns": self.longest_sync_ns,
         }
+
+
+def _date_of(response: Response) -> int:
+    """The venue's time in an answer's headers, ns UTC to the second; 0 if there is none."""
+    text = next((value for name, value in response.headers if name.lower() == "date"), "")
+    try:
+        return int(parsedate_to_datetime(text).timestamp()) * _S if text else 0
+    except ValueError:
+        return 0
 
 
 def feeds(
