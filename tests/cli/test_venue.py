@@ -32,6 +32,8 @@ def test_venues_are_listed(capsys):
         (["serve", "alpaca", "--market", "us-equitie"], "us-equities"),
         (["serve", "alpaca", "--faults", "none.yaml"], "none.yaml: cannot be read"),
         (["serve", "alpaca", "--speed", "0"], "speed: expected more than 0"),
+        (["serve", "alpaca", "--balances", "USD"], "expected amounts such as USD=50000"),
+        (["serve", "alpaca", "--balances", "USD=much"], "--balances USD: expected a decimal number, found 'much'"),
     ],
 )
 def test_what_cannot_be_served_is_said(words, found, capsys):
@@ -62,7 +64,7 @@ def served(*words):
 def test_a_venue_is_served_until_a_signal_and_stops_cleanly(sign, tmp_path):
     faults = tmp_path / "faults.yaml"
     faults.write_text("faults: [{kind: error, path: /v2/clock, status: 503}]\n")
-    with served("--json", "--faults", str(faults)) as process:
+    with served("--json", "--faults", str(faults), "--balances", "USD=50000") as process:
         text = ""
         while not text.endswith("\n]\n"):
             line = process.stdout.readline()
@@ -76,6 +78,9 @@ def test_a_venue_is_served_until_a_signal_and_stops_cleanly(sign, tmp_path):
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert [row["symbol"] for row in json.load(answer)] == ["AAPL"]
+        request.full_url = venues["alpaca"]["urls"]["trading API"] + "/v2/account"
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert json.load(answer)["cash"] == "50000"
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(venues["alpaca"]["urls"]["trading API"] + "/v2/clock", timeout=10)
         assert caught.value.code == 503

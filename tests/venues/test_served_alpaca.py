@@ -540,3 +540,35 @@ def test_a_trailing_stop_follows_the_best_price():
     assert float(after["stop_price"]) > float(before) and after["status"] == "new"
     assert push(-1, "300")["status"] == "filled"
     assert events(link)[2:] == [("new", "new"), ("fill", "filled")]
+
+
+def test_an_undone_trade_is_told_on_both_streams_and_leaves_the_activities():
+    venue = Venue()
+    link = venue.stream()
+    _, data, say = venue.data()
+    say({"action": "subscribe", "trades": ["AAA"]})
+    before = venue.get("/v2/account")["cash"]
+    order = venue.order(qty="5")
+    fills = venue.desk.fills(venue.me)
+    link.take()
+    for fill in fills:
+        assert venue.desk.bust(fill.trade)
+    told = [json.loads(item)["data"] for item in link.take()]
+    assert [(item["event"], item["execution_id"]) for item in told] == [("trade_bust", f.execution) for f in fills]
+    assert sum(float(item["qty"]) for item in told) == 5
+    venue.host.run(0.01)
+    voids = [item for frame in data.take() for item in json.loads(frame) if item["T"] == "x"]
+    assert [item["i"] for item in voids] == [fill.trade for fill in fills]
+    assert venue.get("/v2/account/activities/FILL") == [] and venue.get("/v2/positions") == []
+    assert venue.get("/v2/account")["cash"] == before
+    assert venue.get(f"/v2/orders/{order['id']}")["filled_qty"] == "0"
+
+
+def test_an_order_for_the_close_trades_in_the_closing_auction():
+    venue = Venue()
+    order = venue.order(time_in_force="cls", qty="3")
+    assert venue.get(f"/v2/orders/{order['id']}")["status"] == "new"
+    venue.host.run(400)
+    assert venue.get(f"/v2/orders/{order['id']}")["status"] == "filled"
+    refused = venue.order(403, qty="1")
+    assert refused["message"] == "market is not open"

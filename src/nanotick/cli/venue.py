@@ -59,6 +59,7 @@ def serve(
     key: str = "nanotick-key",
     secret: str = "nanotick-secret",
     passphrase: str = "nanotick",
+    balances: str = "",
     limits: bool = True,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
@@ -101,12 +102,20 @@ def serve(
         Only these, separated by commas.
     whole_day
         Begin before the opening auction, where the market description has auctions.
-    key, secret, passphrase
+    key
         What the client has to show.
+    secret
+        And its secret, where the venue has such.
+    passphrase
+        And its passphrase.
+    balances
+        What the account begins with, such as USD=50000 or USDT=1000,BTC=0.5; the venue's own if empty.
     limits
         Rate limits as the venue has them.
-    tls_cert, tls_key
-        PEM files: serve https and wss.
+    tls_cert
+        PEM file: serve https and wss.
+    tls_key
+        PEM file of its key, where that is another one.
     seconds
         Stop after so long, 0: never.
     as_json
@@ -129,7 +138,7 @@ def serve(
             progress.waiting(cold_sentence("world_step"))
             chosen = tuple(name for name in symbols.split(",") if name)
             paced = _market(host, market or venues[0].market, replay, speed, seed, chosen, whole_day)
-            customer = Customer(key, secret, passphrase, limits, seed)
+            customer = Customer(key, secret, passphrase, limits, seed, _balances(balances))
             opened = [venue.open(host, paced, customer) for venue in venues]
             paced.start()
         ports = []
@@ -156,6 +165,19 @@ def serve(
         if status.stopped:
             raise RuntimeError(f"the market stopped: {status.stopped}")
     return 0
+
+
+def _balances(text: str) -> dict[str, str]:
+    """USD=50000,BTC=1 as a mapping."""
+    from nanotick.venues.desk_terms import amount_of
+
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        asset, equals, amount = part.partition("=")
+        if not asset or not equals or amount_of(amount, f"--balances {asset}") < 0:
+            raise ValueError(f"--balances: expected amounts such as USD=50000,BTC=0.5, found {part!r}")
+        found[asset] = amount
+    return found
 
 
 def _market(
