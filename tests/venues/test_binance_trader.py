@@ -9,6 +9,7 @@ from nanotick.core.records import CancelReason, CommandFlag, Kind, OrderType, Re
 from nanotick.core.secret import Secret
 from nanotick.orders.records import FILLED
 from nanotick.venues.binance.trader import BinanceTrader
+from nanotick.venues.limits import limits_of
 from nanotick.venues.working import NoLimit, TraderState
 from nanotick.wire.requests import Command
 from nanotick.wire.signing import BinanceHmac, sorted_text
@@ -348,12 +349,14 @@ def test_a_ban_holds_everything_back_until_it_is_over(account):
     assert account.sent("order.place")["id"] == account.trader.ids.text(ID + 2)
 
 
-def test_rate_limits_used_are_kept(account):
+def test_rate_limits_used_are_kept_and_told_to_the_limiter(account):
+    account.trader.limiter = limits = limits_of("binance")
     account.command()
     account.answer("order.place", {"symbol": "BTCUSDT", "orderId": 28, "clientOrderId": "x", "transactTime": 1},
                    rateLimits=[{"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 50,
                                 "count": 12}])  # fmt: skip
     assert account.trader.status()["used"] == {"ORDERS 10s": 12}
+    assert [rule["used"] for rule in limits.status(account.host.time)] == [1, 1, 12, 1]
 
 
 def test_server_shutdown_opens_a_second_connection_and_loses_nothing(account):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from nanotick.venues.host import Timer
-from nanotick.wire.reports import Private
+from nanotick.wire.reports import Private, Used
 from nanotick.wire.requests import Amend
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Limiter(Protocol):
         """The venue has said to wait."""
         ...
 
+    def told(self, used: Iterable[Used], now: int) -> None:
+        """The venue has said how much of its limits is used."""
+        ...
+
 
 class NoLimit:
     """A limiter that allows everything but what the venue itself has forbidden."""
@@ -53,6 +57,9 @@ class NoLimit:
     def blocked(self, until: int) -> None:
         """As `Limiter.blocked`."""
         self.until = max(self.until, until)
+
+    def told(self, used: Iterable[Used], now: int) -> None:
+        """As `Limiter.told`: counts nothing."""
 
 
 @dataclass(slots=True)

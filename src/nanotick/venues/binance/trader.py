@@ -238,6 +238,8 @@ class BinanceTrader(RestTrader):
         """What an answer says besides: rate limits used, a clock that is wrong."""
         for use in reply.used:
             self.used[use.kind, use.interval_s] = use
+        if reply.used:
+            self.limiter.told(reply.used, self.host.now())
         if reply.code == _CLOCK:
             self.note("warning", "the venue says that our clock is wrong", reason=reply.detail,
                       offset_ms=self.session.clock.offset // 1_000_000)  # fmt: skip
