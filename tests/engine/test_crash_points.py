@@ -199,7 +199,7 @@ def kill_at(label: str, count: int, directory: Path, whole: np.ndarray) -> Venue
             else:
                 session = begun(directory)
                 arm(label, count)
-                trade(session, venue, TURNS, True)
+                trade(session, venue, 4 * TURNS, True)  # it dies long before that
         finally:
             os._exit(3)
     status = os.waitpid(child, 0)[1]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanotick.core.mode import INTERPRET
-from nanotick.core.records import CancelReason, ControlAction, KillReason, Kind, RejectReason
+from nanotick.core.records import CancelReason, ControlAction, Flag, KillReason, Kind, RejectReason
 from nanotick.engine.risk_status import risk_status
 from nanotick.engine.session_replay import replay, restore_at
 from nanotick.risk import DynamicLimits, RiskCheck, RiskLimits
@@ -266,6 +266,30 @@ def test_a_slow_move_is_no_jump() -> None:
         desk.now += 2 * SECOND
         desk.quote(10_000 + 20 * n, 10_002 + 20 * n)
     assert not events(desk)
+
+
+def test_a_book_that_is_rebuilt_is_no_jump() -> None:
+    desk = desk_with(max_price_move_share="0.01", target_volatility_share="0.02")
+    desk.event(Kind.TRADE, price=5_000, qty=1, side=1)  # long ago, far away
+    desk.quote()
+    later(desk, 2)
+    for flags in (int(Flag.LAST), 0):
+        desk.event(Kind.CLEAR, flags=flags)
+        desk.event(Kind.LEVEL, price=9_000, qty=5, side=1, flags=0)
+        desk.event(Kind.LEVEL, price=10_001, qty=5, side=-1, flags=0)
+        later(desk, 1)
+        desk.event(Kind.LEVEL, price=9_999, qty=5, side=1, flags=int(Flag.LAST))
+        later(desk, 1)
+    desk.event(Kind.GAP, seq=5, word=3, flags=int(Flag.LAST))
+    desk.event(Kind.LEVEL, price=9_000, qty=5, side=-1, flags=int(Flag.LAST))
+    assert not events(desk)
+
+
+def test_trades_alone_make_a_price_too() -> None:
+    desk = desk_with(max_price_move_share="0.01")
+    desk.event(Kind.TRADE, price=PRICE, qty=1, side=1, instrument=1)
+    desk.event(Kind.TRADE, price=10_105, qty=1, side=1, instrument=1)
+    assert events(desk) == [(RiskCheck.PRICE_MOVE, 10_500, 10_000)]
 
 
 def test_silence_of_an_instrument_cancels_its_orders_once_until_it_speaks_again() -> None:

@@ -229,10 +229,10 @@ def _watch_feed(engine: int, now: int) -> None:
 
 
 @kernel
-def watch_market(engine: int, instrument: int, now: int) -> None:
+def watch_market(engine: int, instrument: int, whole: bool, now: int) -> None:
     """Market data has come: an instrument whose price has jumped has its orders cancelled."""
     context = context_at(engine_at(engine).context_address)
-    check = watch_price(context.risk_address, instrument, now)
+    check = watch_price(context.risk_address, instrument, whole, now)
     if check != 0:
         put_risk_event(engine, context.strategy_count, instrument, check)
         ask(engine, ALL_STRATEGIES, instrument, _CANCELLING, now)

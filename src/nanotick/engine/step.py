@@ -237,7 +237,7 @@ def market_event(engine: int, event_address: int, now: int) -> None:
             if bid != EMPTY_BID and ask != EMPTY_ASK:
                 portfolio_mark(context.portfolio_address, instrument, (bid + ask) // 2)
     if root.watching != 0:
-        watch_market(engine, instrument, now)
+        watch_market(engine, instrument, event.flags & _LAST != 0 or kind >= _TRADE, now)
     scratch = scratch_at(context.scratch_address)
     if traded:
         if subscription_at(root.masks_address, instrument).mask[_ON_TRADE] != 0:

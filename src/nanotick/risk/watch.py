@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from nanotick.book.records import EMPTY_ASK, EMPTY_BID
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import load_i64, store_i64
+from nanotick.core.records import BUY, SELL
 from nanotick.core.tape import tape_at
 from nanotick.core.value import add_saturating, scale
 from nanotick.orders import aggregate_of, released_count
 from nanotick.portfolio import account_of
 from nanotick.risk.dynamic import MOVE_BUCKETS, VOLATILITY_UNIT, watch_at, watch_market_at, watch_pair_at, watch_row_at
 from nanotick.risk.exposure import exceeds_share, refuse
-from nanotick.risk.market import reference_price
+from nanotick.risk.market import book_side
 from nanotick.risk.records import PPM, UNLIMITED, Limit, RiskCheck, guard_at, limits_at, pair_at, risk_at
 
 _PASS, _REJECT_RATE, _LOSING = int(RiskCheck.PASS), int(RiskCheck.REJECT_RATE), int(RiskCheck.LOSING_FILLS)
@@ -218,16 +220,37 @@ def watch_note(risk: int, order: Any, now: int) -> None:
 
 
 @kernel
-def watch_price(risk: int, instrument: int, now: int) -> int:
-    """Market data has come: gives PRICE_MOVE when the price has moved further within the window than it may."""
+def _market_price(risk: int, instrument: int) -> int:
+    """The mid of a whole book; where there is no book the last trade; 0 while a book is being rebuilt or has one side.
+
+    The reference of the checks falls back on old trades when the book is empty, which would look like a jump.
+    """
+    tape = tape_at(risk_at(risk).tape_address, instrument)
+    if tape.gap != 0:
+        return 0
+    bid = book_side(risk, instrument, BUY)
+    ask = book_side(risk, instrument, SELL)
+    if bid != EMPTY_BID and ask != EMPTY_ASK:
+        return (bid + ask) >> 1
+    if bid != EMPTY_BID or ask != EMPTY_ASK or tape.depth != 0:
+        return 0
+    return tape.price if tape.ts >= tape.book_ts else 0
+
+
+@kernel
+def watch_price(risk: int, instrument: int, whole: bool, now: int) -> int:
+    """Market data has come: gives PRICE_MOVE when the price has moved further within the window than it may.
+
+    `whole` says that the book is consistent after this event.
+    """
     root = risk_at(risk)
     watch = watch_at(root.watch_address)
     watch.market_ts = now
     market = watch_market_of(root.watch_address, instrument)
     market.silent = 0
-    if watch.max_move == UNLIMITED:
+    if watch.max_move == UNLIMITED or not whole:
         return _PASS
-    price = reference_price(risk, instrument)
+    price = _market_price(risk, instrument)
     if price <= 0:
         return _PASS
     bucket = now // watch.move_bucket
@@ -276,7 +299,7 @@ def integer_root(value: int) -> int:
 @kernel
 def _take_return(risk: int, instrument: int) -> None:
     root = risk_at(risk)
-    price = reference_price(risk, instrument)
+    price = _market_price(risk, instrument)
     if price <= 0:
         return
     market = watch_market_of(root.watch_address, instrument)
