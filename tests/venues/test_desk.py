@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from nanotick.core.records import Kind, OrderType, RejectReason, TimeInForce
@@ -100,8 +102,8 @@ def test_coins_move_and_the_open_order_locks_what_it_may_cost():
     price = far(desk, "BTCUSDT", 1)
     order = desk.enter(me, Entry("BTCUSDT", "a", 1, "0.5", price))
     usdt = next(b for b in desk.balances(me) if b.asset == "USDT")
-    locked = amount_of(price) // 2 * 1001 // 1000  # with the taker's fee, which is paid in quote
-    assert abs(amount_of(usdt.locked) - locked) < 10**9
+    locked = amount_of(price) // 2 * 1001 // 1000  # with the taker's fee, rounded up for each of 500 units
+    assert locked <= amount_of(usdt.locked) <= locked + 500 * 10**14
     assert amount_of(usdt.free) + amount_of(usdt.locked) == amount_of("1000000")
     desk.cancel(me, client="a")
     assert order.state == "canceled"
@@ -112,6 +114,31 @@ def test_coins_move_and_the_open_order_locks_what_it_may_cost():
     assert ledger.free["BTC"] == amount_of("2.1")
     assert ledger.free["USDT"] == amount_of("1000000") - bought.value - bought.fees["USDT"]
     assert bought.fees["USDT"] >= bought.value // 1000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_balance_is_ever_below_nought_whatever_is_ordered(seed):
+    host, desk, me = coins()
+    draw, ledger = random.Random(seed), me.ledger
+    for n in range(150):
+        side = draw.choice((1, -1))
+        asset = "USDT" if side > 0 else "BTC"
+        price = amount_of(desk.last("BTCUSDT"))
+        most = ledger.free[asset] * 10**18 // price if side > 0 else ledger.free[asset]
+        qty = most * draw.choice((1, 2, 5, 9, 10)) // 10 // 10**15
+        kind = draw.choice((0, 0, _MARKET))
+        away = far(desk, "BTCUSDT", side, draw.choice((0, 1, 3, -5)))
+        desk.enter(me, Entry("BTCUSDT", f"c{n}", side, f"{qty}e-3" if qty else "0.001", "" if kind else away, "", kind))
+        host.run(0.2)
+        if n % 5 == 4:
+            desk.cancel_all(me)
+        assert min(*ledger.free.values(), *ledger.locked.values()) >= 0, ledger.free
+    desk.cancel_all(me)
+    assert not any(ledger.locked.values())
+    moved = sum(f.order.side * f.qty * f.order.listing.qty_unit for f in desk.fills(me))
+    assert ledger.free["BTC"] == 2 * 10**18 + moved
+    paid = sum(f.order.side * f.price * f.qty * f.order.listing.value_unit + f.fee for f in desk.fills(me))
+    assert ledger.free["USDT"] == 10**24 - paid and len(desk.fills(me)) > 20
 
 
 def test_a_fee_in_what_is_received_comes_off_the_coins():

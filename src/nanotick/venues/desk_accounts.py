@@ -33,6 +33,7 @@ RATE_UNIT = 1_000_000_000
 STOP_MARGIN = 5  # percent above its stop price that a stop order to buy is expected to cost
 SHORT_MARGIN = 3  # percent above the ask at which a short sale without a limit is valued
 FILLS_KEPT = 1 << 20
+FILLS = 64  # executions whose fees are rounded up that a market order is expected to have at most
 _MARKET, _STOP = int(OrderType.MARKET), int(OrderType.STOP)
 _BLOCKED = int(RejectReason.BLOCKED)
 
@@ -59,24 +60,31 @@ class SpotLedger:
             asset = listing.quote
             if order.order_type == _MARKET:
                 found = cost(listing, 1, qty)
-                wanted = self._with_fee(found) if found is not None else 0
+                wanted = found + self._fee_of(found, listing) + FILLS * listing.value_unit if found is not None else 0
                 order.lock_unit = 0
             else:
-                order.lock_unit = self._with_fee(buy_price(order) * listing.value_unit)
+                order.lock_unit = self._unit(listing, buy_price(order))
                 wanted = order.lock_unit * qty
         free = self.free.get(asset, 0)
         if wanted > free:
             return insufficient(asset, wanted, free)
         return None
 
-    def _with_fee(self, amount: int) -> int:
-        return amount + -(-amount * self._reserve // RATE_UNIT)
+    def _fee_of(self, amount: int, listing: Listing) -> int:
+        """The largest fee of an amount in one execution: rounded up to the instrument's value scale."""
+        unit = listing.value_unit
+        return -(-amount * self._reserve // (RATE_UNIT * unit)) * unit
+
+    def _unit(self, listing: Listing, price: int) -> int:
+        """What one quantity unit may cost, each in an execution of its own."""
+        amount = price * listing.value_unit
+        return amount + self._fee_of(amount, listing)
 
     def more(self, order: DeskOrder, price: int, stop: int, qty: int) -> Refusal | None:
         """Whether an order may get another price and quantity."""
         unit = order.lock_unit
         if order.side > 0 and unit:
-            unit = self._with_fee(buy_price(order, price, stop) * order.listing.value_unit)
+            unit = self._unit(order.listing, buy_price(order, price, stop))
         asset = order.listing.base if order.side < 0 else order.listing.quote
         wanted = unit * (qty - order.filled_units) - order.lock_unit * order.lock_qty
         free = self.free.get(asset, 0)
@@ -93,7 +101,7 @@ class SpotLedger:
     def relock(self, order: DeskOrder) -> None:
         """Lock what an amended order now needs."""
         if order.side > 0 and order.lock_unit:
-            order.lock_unit = self._with_fee(buy_price(order) * order.listing.value_unit)
+            order.lock_unit = self._unit(order.listing, buy_price(order))
         self.lock(order, order.left_units)
 
     def fill(self, order: DeskOrder, price: int, qty: int, fee_value: int) -> tuple[int, str, int]:

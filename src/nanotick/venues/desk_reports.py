@@ -46,7 +46,7 @@ class DeskReports:
         order.account.ended(order, ORDERS_KEPT)
 
     def _on_report(self, account: DeskAccount, raw: Raw) -> None:
-        stamp, _, seq, price, qty, number, word, _, _, kind, side, flags = raw
+        stamp, _, seq, price, qty, number, word, _, _, kind, _side, flags = raw
         if kind == _REJECTED or kind == _CANCEL_REJECTED:
             return  # the caller has it as an answer
         now = self.market.wall(stamp)
@@ -57,23 +57,33 @@ class DeskReports:
         if order is None:
             return
         now = order.updated_ns = order.ts_venue = max(now, order.updated_ns)
-        listing = order.listing
-        report = Report(kind, order.symbol, now, order.client, order.order, side)
+        fill = None
         if kind == _FILL:
             fill = self._filled(account, order, seq, now, price, qty, word, flags & MAKER != 0)
-            report.price, report.qty = listing.price_text(price), listing.qty_text(qty)
-            report.execution, report.maker = fill.execution, fill.maker
-            report.fee, report.fee_asset = amount_text(fill.fee), fill.fee_asset
-        elif kind == _ACCEPTED:
-            report.price, report.qty = order.price, order.qty
         elif kind == _REPLACED:
             order = self._replaced(account, order, price, qty, now)
-            report.client, report.order, report.price, report.qty = order.client, order.order, order.price, order.qty
         elif kind == _TRIGGERED:
             order.triggered = True
-        else:
-            order.reason, report.reason, report.qty = word, word, listing.qty_text(qty)
+        elif kind != _ACCEPTED:
+            order.reason = word
             self._end(order, "expired" if kind == _EXPIRED else "canceled", now)
+        if account.followers:
+            self._tell(account, order, kind, now, qty, word, fill)
+
+    @staticmethod
+    def _tell(
+        account: DeskAccount, order: DeskOrder, kind: int, now: int, qty: int, word: int, fill: Fill | None
+    ) -> None:
+        """Tell the followers what has happened."""
+        report = Report(kind, order.symbol, now, order.client, order.order, order.side)
+        if fill is not None:
+            report.price, report.qty = fill.price_text, fill.qty_text
+            report.execution, report.maker = fill.execution, fill.maker
+            report.fee, report.fee_asset = amount_text(fill.fee), fill.fee_asset
+        elif kind == _ACCEPTED or kind == _REPLACED:
+            report.price, report.qty = order.price, order.qty
+        elif kind != _TRIGGERED:
+            report.reason, report.qty = word, order.listing.qty_text(qty)
         for follower in tuple(account.followers):
             follower(report, order)
 

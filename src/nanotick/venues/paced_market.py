@@ -209,6 +209,7 @@ class PacedMarket:
         self.speed = Fraction(str(speed)).limit_denominator(1_000)
         if self.speed <= 0:
             raise ValueError(f"speed: expected more than 0, found {speed}")
+        self._plain = self.speed == 1
         self.seed = seed
         if isinstance(source, str | Path):
             source = read_description(source)
@@ -249,11 +250,17 @@ class PacedMarket:
 
     def session(self, host_ns: int) -> int:
         """Session time of a host time."""
-        return self._session_zero + (host_ns - self._host_zero) * self.speed.numerator // self.speed.denominator
+        passed = host_ns - self._host_zero
+        if not self._plain:
+            passed = passed * self.speed.numerator // self.speed.denominator
+        return self._session_zero + passed
 
     def wall(self, session_ns: int) -> int:
         """Host time of a session time."""
-        return self._host_zero + (session_ns - self._session_zero) * self.speed.denominator // self.speed.numerator
+        passed = session_ns - self._session_zero
+        if not self._plain:
+            passed = passed * self.speed.denominator // self.speed.numerator
+        return self._host_zero + passed
 
     @property
     def status(self) -> MarketStatus:
@@ -451,7 +458,7 @@ class PacedMarket:
                 rows[: mask + 1 - low], rows[mask + 1 - low :] = ring[low:], ring[:high]
             stamps = rows["ts_venue"]
             stamps -= self._session_zero
-            if self.speed != 1:
+            if not self._plain:
                 stamps *= self.speed.denominator
                 stamps //= self.speed.numerator
             stamps += self._host_zero
