@@ -107,11 +107,11 @@ class Coins:
         )  # fmt: skip
         self.session = Session(self.local, None, sample_interval_ns=10 * SECOND)
         self.runner = Recorder(host, self.session, False)
-        self.feed = BinanceFeed(host, self.table, "BINANCE", self.runner.deliver, [ws], rests=[http])
+        self.feed = BinanceFeed(host, self.table, "BINANCE", self.runner.deliver, [ws])
         self.trader = BinanceTrader(
             host, self.table, "BINANCE", 7, engine_orders(self.local.orders), self.runner.deliver,
             TraderConfig(holdings="adopt", foreign_orders="refuse", **settings), position=self.position,
-            key="key", secret=Secret(secret), rest=http, streams=[f"{ws}/ws-api/v3"],
+            key="key", secret=Secret(secret), rest=http, stream=f"{ws}/ws-api/v3",
         )  # fmt: skip
         self.runner.add_feed(self.feed)
         self.runner.add_account(0, self.trader)

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ BACKTEST_SECONDS = 60
 INTERRUPTED = 130
 _PLAIN_S = 5.0  # between lines without a terminal
 _PATIENCE_S = 60.0  # until everything must stand
+_LISTED_S = 30.0  # until a venue has said what it lists
 
 
 class LiveRun:
@@ -126,7 +127,7 @@ class LiveRun:
     def _session(self, host: Any, venues: EmbeddedVenues | None, log: Log) -> LiveSession:
         from nanotick.cli.progress import RunProgress, cold_sentence
 
-        settings = self._settings(venues)
+        settings = self._settings(host, venues)
         with RunProgress("starting the session", self.quiet) as progress:
             progress.waiting(cold_sentence("run_events"))
             session = LiveSession(host, settings, log)
@@ -134,13 +135,13 @@ class LiveRun:
             self.say(f"goes on with the session in {session.journal}: it was not ended", "yellow")
         return session
 
-    def _settings(self, venues: EmbeddedVenues | None) -> LiveSettings:
+    def _settings(self, host: Any, venues: EmbeddedVenues | None) -> LiveSettings:
         asked, run = self.asked, self.asked.run
         names = asked.venues or (("alpaca",) if asked.embedded else ())
         if not names:
             raise rc.RunConfigError("no venue: give --venue NAME; `nanotick venue list` names them")
         packages = [package(name) for name in names]
-        table = self._instruments(packages)
+        table = self._instruments(packages, host)
         setups = rc.build_setups(run)(table)
         mode = asked.mode
         duration = asked.duration if asked.duration is not None else float(self.profile["duration"])
@@ -155,16 +156,34 @@ class LiveRun:
             seed=run.seed, config=run.as_dict(), code_hash=code_hash_of(list(setups)),
         )  # fmt: skip
 
-    def _instruments(self, packages: list[VenuePackage]) -> InstrumentTable:
+    def _instruments(self, packages: list[VenuePackage], host: Any) -> InstrumentTable:
         symbols = self.asked.run.symbols or (TIER_1 if self.asked.embedded else ())
         if not symbols:
             raise rc.RunConfigError("no symbols: give --symbols A,B")
         items = []
         for each in packages:
             if each.instrument is None:
-                raise rc.RunConfigError(f"{each.name}: instruments of this venue are read from itself; not supported")
-            items += [each.instrument(symbol) for symbol in symbols]
+                items += self._listed(each, host, symbols)
+            else:
+                items += [each.instrument(symbol) for symbol in symbols]
         return InstrumentTable(items)
+
+    def _listed(self, source: VenuePackage, host: Any, symbols: Sequence[str]) -> list[Any]:
+        """Instruments as the venue lists them."""
+        kind = "live" if self.asked.mode in ("live", "shadow") else "paper"
+        rest = self.asked.endpoints.get(f"{source.name}.rest", source.endpoints[kind]["rest"])
+        answers: list[tuple[Any, str]] = []
+
+        def done(found: Any, why: str) -> None:
+            answers.append((found, why))
+            host.stop()
+
+        source.load("listed")(host, rest, symbols, done)
+        host.run(_LISTED_S)
+        found, why = answers[0] if answers else (None, f"{rest}: no answer in {_LISTED_S:g} s")
+        if found is None:
+            raise rc.RunConfigError(f"{source.name}: {why}")
+        return [found[symbol][0] for symbol in symbols]
 
     def _feeds(self, packages: list[VenuePackage], venues: EmbeddedVenues | None) -> list[FeedSpec]:
         names = self.asked.feeds or (("polygon",) if self.asked.embedded else tuple(p.name for p in packages))
@@ -186,7 +205,8 @@ class LiveRun:
         if venues is not None:
             keys = source.keys("trader", {}, {"key": venues.key, "secret": venues.secret})
             address = venues.address(source.name)
-            return AccountSpec(source, {"rest": address, "stream": venues.address(source.name, "ws") + "/stream"}, keys)
+            stream = venues.address(source.name, "ws") + source.paths["stream"]
+            return AccountSpec(source, {"rest": address + source.paths["rest"], "stream": stream}, keys)
         mode = self.asked.mode
         if mode == "shadow" or (mode == "paper" and "paper" not in source.endpoints):
             return AccountSpec(source, paper=rc.build_venue(self.asked.run))

@@ -37,6 +37,10 @@ class VenuePackage:
         Arguments that are `Secret`.
     instrument : callable, optional
         Makes an instrument of a symbol, where the venue need not be asked for its scale.
+    listed : str
+        `module:function` that asks the venue: `listed(host, rest, symbols, done)`.
+    paths : mapping of str to str
+        Of a served venue on one port: what follows the port, by argument of the trader.
     """
 
     name: str
@@ -49,9 +53,11 @@ class VenuePackage:
     secrets: frozenset[str] = frozenset(("secret", "passphrase", "private_key"))
     instrument: Callable[[str], Instrument] | None = None
     feed_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    listed: str = ""
+    paths: Mapping[str, str] = field(default_factory=lambda: {"rest": "", "stream": "/stream"})
 
     def load(self, what: str) -> Any:
-        """The class behind `feed` or `trader`."""
+        """What is behind `feed`, `trader` or `listed`."""
         target = getattr(self, what)
         if not target:
             raise ValueError(f"{self.name} has no {what}")
@@ -98,6 +104,18 @@ PACKAGES: dict[str, VenuePackage] = {
                          "data": "wss://stream.data.alpaca.markets"},
             },
             instrument=_stock("ALPACA"), feed_settings={"live": {"stream": "sip"}, "embedded": {"stream": "sip"}},
+        ),
+        VenuePackage(
+            "binance", "BINANCE", "nanotick.venues.binance.feed:BinanceFeed",
+            "nanotick.venues.binance.trader:BinanceTrader", {},
+            {"key": ("BINANCE_API_KEY",), "secret": ("BINANCE_API_SECRET", "BINANCE_SECRET_KEY")},
+            {
+                "paper": {"rest": "https://testnet.binance.vision", "data": "wss://stream.testnet.binance.vision",
+                          "stream": "wss://ws-api.testnet.binance.vision/ws-api/v3"},
+                "live": {"rest": "https://api.binance.com", "data": "wss://stream.binance.com:9443",
+                         "stream": "wss://ws-api.binance.com:443/ws-api/v3"},
+            },
+            listed="nanotick.venues.binance.listing:listed", paths={"rest": "", "stream": "/ws-api/v3"},
         ),
         VenuePackage(
             "polygon", "POLYGON", "nanotick.venues.polygon.feed:PolygonFeed", "",

@@ -34,6 +34,7 @@ STREAMS = (
     "wss://data-stream.binance.vision",  # market data only
 )
 RESTS = ("https://api.binance.com", "https://api-gcp.binance.com", "https://data-api.binance.vision")
+TEST_STREAM, TEST_REST = "wss://stream.testnet.binance.vision", "https://testnet.binance.vision"
 MAX_STREAMS = 1024  # a connection
 _MS, _S = 1_000_000, 1_000_000_000
 _CHUNK = 200  # streams a message
@@ -59,8 +60,8 @@ class BinanceFeed(Feed):
 
     Parameters
     ----------
-    rests : sequence of str
-        REST addresses for snapshots, tried in turn.
+    rests : sequence of str, optional
+        REST addresses for snapshots, tried in turn; those that belong to the endpoints if not given.
     channels : sequence of str
         Of `depth`, `quote`, `trade`, `aggregate`.
     levels : int
@@ -86,7 +87,7 @@ class BinanceFeed(Feed):
         deliver: Deliver,
         endpoints: Sequence[str] = STREAMS,
         *,
-        rests: Sequence[str] = RESTS,
+        rests: Sequence[str] = (),
         channels: Sequence[str] = ("depth", "quote", "trade"),
         levels: int = 1000,
         limiter: Limiter | None = None,
@@ -99,10 +100,8 @@ class BinanceFeed(Feed):
         streams = len(channels) * len(self.symbols)
         if streams > MAX_STREAMS:
             raise ValueError(f"{streams} streams; a connection carries {MAX_STREAMS}: use `feeds`")
-        if not rests:
-            raise ValueError("rests: expected at least one address, found none")
         self.with_depth = "depth" in channels
-        self._channels, self._rests, self._levels = tuple(channels), tuple(rests), levels
+        self._channels, self._rests, self._levels = tuple(channels), tuple(rests) or rests_of(endpoints), levels
         self._weight = next((weight for most, weight in _WEIGHTS if levels <= most), _WEIGHTS[-1][1])
         if self.with_depth:  # snapshots of many symbols take minutes of the address's weight
             minutes = len(self.symbols) * self._weight / _MINUTE_WEIGHT
@@ -287,6 +286,14 @@ class BinanceFeed(Feed):
             "stale_snapshots": self.stale_snapshots,
             "longest_sync_ns": self.longest_sync_ns,
         }
+
+
+def rests_of(endpoints: Sequence[str]) -> tuple[str, ...]:
+    """REST addresses that belong to stream addresses: the venue's, its test network's, or the same host and port."""
+    if any(endpoint in STREAMS for endpoint in endpoints):
+        return RESTS
+    found = (TEST_REST if each == TEST_STREAM else each.replace("ws", "http", 1) for each in endpoints)
+    return tuple(dict.fromkeys(found))
 
 
 def _date_of(response: Response) -> int:

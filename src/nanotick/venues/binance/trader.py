@@ -24,6 +24,7 @@ from typing import Any
 from nanotick.core.records import CommandFlag, Kind, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.binance.session import BinanceSession, Done
+from nanotick.venues.limits import limits_of
 from nanotick.venues.rest import RestTrader
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.wire.binance_orders import METHODS, encode, encode_rest, method_of, rest_request
@@ -44,6 +45,7 @@ _S = 1_000_000_000
 _FILL, _CANCEL = int(Kind.FILL), int(Kind.CANCEL)
 _POST_ONLY = int(CommandFlag.POST_ONLY)
 _CLOCK = "-1021"
+_WEIGHTS = {"order.status": 4, "openOrders.status": 80, "myTrades": 20, "account.status": 20}
 
 
 def signer_of(key: str, secret: Secret) -> BinanceSigner:
@@ -62,7 +64,7 @@ class BinanceTrader(RestTrader):
     secret : Secret
         Of an HMAC key, or the private key of an Ed25519 key in PEM.
     rest : str
-    streams : sequence of str
+    stream : str or sequence of str
         Addresses of the WebSocket API, tried in turn.
     recv_window_ms : int
         How old a request may be when the venue has it.
@@ -85,11 +87,13 @@ class BinanceTrader(RestTrader):
         key: str,
         secret: Secret,
         rest: str = REST,
-        streams: Sequence[str] = (STREAM,),
+        stream: str | Sequence[str] = STREAM,
         recv_window_ms: int = 5000,
         self_trade: str = "",
         **settings: Any,
     ) -> None:
+        if settings.get("limiter") is None:
+            settings["limiter"] = limits_of("binance")
         super().__init__(*args, rest=rest, **settings)
         if self_trade not in SELF_TRADE:
             raise ValueError(f"self_trade: expected one of {', '.join(SELF_TRADE[1:])}, found {self_trade!r}")
@@ -97,6 +101,7 @@ class BinanceTrader(RestTrader):
             raise ValueError(f"recv_window_ms: expected 1 to 60000, found {recv_window_ms}")
         self._signer = signer_of(key, secret)
         self._window, self._self_trade = recv_window_ms, self_trade
+        streams = (stream,) if isinstance(stream, str) else tuple(stream)
         self.session = BinanceSession(self, streams, self._signer, recv_window_ms, self._timeout)
         self.stream = self.session.stream
         self._writer = self._order_writer()
@@ -189,7 +194,7 @@ class BinanceTrader(RestTrader):
     def _call(self, method: str, params: dict[str, str], done: Done) -> None:
         """Send a request that only reads."""
         now = self.host.now()
-        when = self.limiter.take(now)
+        when = self.limiter.take(now, weight=_WEIGHTS[method])
         if when > now:
             self.host.at(when, lambda: self._call(method, params, done))
         elif not self.session.call(method, dict(params), done):
