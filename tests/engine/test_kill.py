@@ -124,13 +124,17 @@ def test_a_thousand_orders_are_cancelled_in_one_step_before_the_disk_is_touched(
     assert records[records["kind"] == CANCEL].tobytes() == wire.commands.tobytes()
 
 
-def test_what_waits_goes_out_first_and_a_full_output_does_not_hold_up_a_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_what_waits_goes_out_first_and_a_full_output_does_not_hold_up_a_kill(full: bool, tmp_path: Path) -> None:
     desk, wire, switch = made(tmp_path, limits=RiskLimits.unlimited())
     desk.quote(sizes=(101, 101))
     engine = desk.local.engine_region.view[0]
-    engine["output_count"] = engine["output_limit"]
+    if full:
+        engine["output_count"] = engine["output_limit"]
+    before = int(engine["output_count"])
     switch.trip()
     assert switch.poll(desk.now)
+    assert (int(engine["output_count"]) > before) != full  # whoever reads the output loses nothing unless it must be
     assert wire.commands["kind"].tolist() == [int(Kind.NEW)] * 2 + [CANCEL] * 5
 
 
@@ -241,3 +245,15 @@ def test_an_order_while_killed_is_refused_with_the_reason(tmp_path: Path) -> Non
     refusals = records[records["kind"] == int(Kind.RISK)]
     assert refusals["word"].tolist() == [int(RiskCheck.KILL_SWITCH)] and refusals["price"].tolist() == [KillReason.KEY]
     assert commands_of(desk.session.commands(), Kind.NEW) == []
+
+
+def test_a_clock_that_steps_back_puts_off_neither_files_nor_the_dead_man(tmp_path: Path) -> None:
+    desk, _, switch = made(tmp_path, journal=False, heartbeat_ns=SECOND)
+    early = desk.now - 3_600 * SECOND
+    assert not switch.poll(desk.now)
+    assert not switch.poll(early) and not switch.poll(early + SECOND)
+    assert switch.poll(early + SECOND + 1)
+    switch.resume(desk.now, "A")
+    assert not switch.poll(desk.now)
+    (tmp_path / "state" / KILL_FILE).touch()
+    assert switch.poll(early)

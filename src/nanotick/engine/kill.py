@@ -28,6 +28,7 @@ from nanotick.core.files import remove_durable, write_durable
 from nanotick.core.journal_segment import JournalError
 from nanotick.core.records import ControlAction, KillReason
 from nanotick.engine.session import Gateway, Session
+from nanotick.engine.session_header import SessionError
 from nanotick.risk.records import RiskCheck
 
 LATCH, KILL_FILE, RESUME_FILE = "killed.json", "kill", "resume"
@@ -171,7 +172,7 @@ class KillSwitch:
 
     def beat(self, now: int) -> None:
         """The operator is there."""
-        self._last_beat = max(self._last_beat, now)
+        self._last_beat = now
 
     def catch(self, policies: Mapping[int, str] | None = None) -> None:
         """Handle signals, in the main thread, until `release`.
@@ -220,9 +221,11 @@ class KillSwitch:
     def poll(self, now: int) -> bool:
         """Look whether anything kills, and do it; True if everything was stopped by this call.
 
-        `now` is a time that only goes forward, ns. Files are looked at every `LOOK_NS`.
+        `now` is in ns; files are looked at every `LOOK_NS`. A clock that steps back begins both waits again, one that
+        jumps ahead may kill: it cannot be told from an operator who is gone.
         """
-        if now >= self._next_look:
+        self._last_beat = min(self._last_beat, now)
+        if not self._next_look - LOOK_NS <= now < self._next_look:
             self._next_look = now + LOOK_NS
             for path in self.watched:
                 if os.path.lexists(path):
@@ -244,9 +247,13 @@ class KillSwitch:
         self._text = text
         session = self.session
         session.send(self.gateway)
-        session.drain()  # records that wait to be read follow from the journal; a kill does not wait for their reader
         try:
-            session.control(ControlAction.KILL, now, reason=int(reason))
+            try:
+                session.control(ControlAction.KILL, now, reason=int(reason))
+            except SessionError:
+                # the output is full: its records follow from the journal, and a kill does not wait for their reader
+                session.drain()
+                session.control(ControlAction.KILL, now, reason=int(reason))
         except JournalError:
             session.cancel_everything(now, reason=int(reason))
         session.send(self.gateway)
