@@ -167,6 +167,7 @@ class Talk:
         if link is None:
             return
         if link.waiting > MAX_WAITING:  # a reader this slow is cut off
+            self._say(Notice("slow_consumer", "You have been disconnected as you are consuming messages too slowly."))
             self._link = None
             self._forget()
             link.close(1008, "slow consumer")
