@@ -81,7 +81,7 @@ class VenueClock:
         """
         if received < sent or server < 1:
             return
-        half = (received - sent) // 2 + self._resolution // 2
+        half = (received - sent + 1) // 2 + self._resolution // 2
         new = (received, half, server + self._resolution // 2 - (sent + received) // 2, server)
         self._watch_moving(server, received)
         if self._samples and not self._agrees(new, self._best(received)):
