@@ -128,7 +128,8 @@ class Trader(TraderBase):
     def _limited(self, command: Command, working: Working, address: int = 0) -> None:
         now = self.host.now()
         cancel = command.kind == _CANCEL or bool(command.flags & _CLOSE_ALL)
-        when = self.limiter.take(now, cancel, orders=command.kind != _CANCEL, key=working.symbol)
+        weight = self._weight(command, working, now)
+        when = self.limiter.take(now, cancel, weight, orders=command.kind != _CANCEL, key=working.symbol)
         if when <= now:
             self._ask(command, working, now, address)
         elif cancel:  # late is better than never
@@ -137,6 +138,10 @@ class Trader(TraderBase):
         else:
             self.counts.limited += 1
             self._refuse(command, working, RejectReason.LIMIT_REACHED, "our own rate limit")
+
+    def _weight(self, command: Command, working: Working, now: int) -> int:
+        """What a request costs of the venue's limits."""
+        return 1
 
     def _ask(self, command: Command, working: Working, now: int, address: int) -> None:
         if working.inquiry is not None:

@@ -1,0 +1,330 @@
+"""Kraken spot: orders over the private WebSocket (v2), the executions channel, REST for what has to be asked.
+
+    token (REST) ─▶ connect ─▶ subscribe executions ─▶ snapshot ─▶ LIVE ─▶ compare ─▶ READY
+
+Every connection has a fresh token. New orders and amends carry a deadline: what reaches the engine later is certainly
+not done. Messages of the executions channel are numbered; a missing one ends the connection, and the next one begins
+with a comparison. While it trades, `cancel_all_orders_after` is renewed, so that a process or a line that dies leaves
+no order behind. The engine's rate counter is kept by pair: a cancel or amend costs more the younger its order is.
+Source: docs.kraken.com, WebSocket v2 (user trading, executions), "Trading rate limits", REST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from nanotick.core.records import Kind, RejectReason
+from nanotick.core.secret import Secret
+from nanotick.venues.backoff import BackoffLimits
+from nanotick.venues.feed import Conversation, Pace
+from nanotick.venues.host import Timer
+from nanotick.venues.kraken.names import asset_of, symbols_of
+from nanotick.venues.kraken.rest import COUNTERS, PrivateRest
+from nanotick.venues.limiter import Decaying, RateLimiter
+from nanotick.venues.private import PrivateStream
+from nanotick.venues.rest import RestTrader
+from nanotick.venues.spot_balances import SpotBalances
+from nanotick.venues.working import NotSent, Sent, TraderState, Working
+from nanotick.wire.json_text import WireError
+from nanotick.wire.kraken_trading import Executions, decode_reply, encode, encode_dead_man, encode_session
+from nanotick.wire.messages import Notice, Sequence
+from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report
+from nanotick.wire.requests import Asked, Cancel, Command, Login, Response, Subscribe
+from nanotick.wire.signing import KrakenSigner
+
+REST = "https://api.kraken.com"
+STREAM = "wss://ws-auth.kraken.com/v2"
+THRESHOLDS = {"starter": (60, 1.0), "intermediate": (125, 2.34), "pro": (180, 3.75)}
+_S = 1_000_000_000
+_PAGE = 50
+_SWEEP = _S // 4
+_CANCEL_COSTS = ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1))  # order younger than s -> cost
+_AMEND_COSTS = ((5, 3), (10, 2), (15, 1))
+_FILL, _NEW, _CANCEL, _REPLACE = int(Kind.FILL), int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
+_DEAD_MAN = "cancel_all_orders_after"
+PACE = Pace(
+    ready_ns=20 * _S, dead_ns=15 * _S,  # heartbeats come every second
+    backoff=BackoffLimits(floor_ns=_S, base_ns=5 * _S, cap_ns=30 * _S, attempts=140, window_ns=600 * _S),
+)  # fmt: skip
+
+
+class KrakenTrader(RestTrader):
+    """One Kraken spot account; parameters as in `Trader`.
+
+    Parameters
+    ----------
+    key : str
+    secret : Secret
+        Base64, as Kraken gives it.
+    rest, stream : str
+        Addresses.
+    deadline : float
+        Seconds within which the engine must have an order, 0.5 to 60.
+    dead_man : int
+        Seconds after which the venue cancels everything when nothing is heard of us; 0: never. Concerns all orders of
+        the account.
+    tier : str
+        `starter`, `intermediate` or `pro`: the account's rate limits, where no limiter is given.
+
+    Raises
+    ------
+    ValueError
+        A deadline, a timeout or a tier that Kraken has not.
+    """
+
+    name = "kraken"
+    answers_by_stream = True
+
+    def __init__(
+        self,
+        *args: Any,
+        key: str,
+        secret: Secret,
+        rest: str = REST,
+        stream: str = STREAM,
+        deadline: float = 5.0,
+        dead_man: int = 60,
+        tier: str = "intermediate",
+        **settings: Any,
+    ) -> None:
+        super().__init__(*args, rest=rest, **settings)
+        if not 0.5 <= deadline <= 60:
+            raise ValueError(f"deadline: expected 0.5 to 60 s, found {deadline}")
+        if dead_man and not 5 <= dead_man <= 86_400:
+            raise ValueError(f"dead_man: expected 0 or 5 to 86400 s, found {dead_man}")
+        if tier not in COUNTERS:
+            raise ValueError(f"tier: expected one of {', '.join(COUNTERS)}, found {tier!r}")
+        symbols = [item.symbol for item in self.instruments if item.venue == self.venue]
+        if settings.get("limiter") is None:
+            limit, decay = THRESHOLDS[tier]
+            self.limiter = RateLimiter([Decaying(limit, decay, key=symbol) for symbol in symbols])
+        self._deadline, self._dead_man = int(deadline * 1e9), dead_man
+        self.private = PrivateRest(self.host, rest, KrakenSigner(key, secret), tier)
+        self.stream = PrivateStream(self, (stream,), self._decode, self._greet, self._heard, PACE)
+        self.balances = SpotBalances(self.instruments, self.venue, self._position)
+        self._symbols = symbols_of(symbols)
+        self._executions = Executions()
+        self._sequence = 0
+        self._token = ""
+        self._timers: dict[str, Timer] = {}
+        self.sequence_gaps = 0
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """As `Trader.start`."""
+        self._state(TraderState.CONNECTING)
+        self.stream.start()
+        self.sweep()
+        self._expire()
+
+    def stop(self) -> None:
+        """As `Trader.stop`; the venue's timer is switched off unless orders are left for it to cancel."""
+        if self._dead_man and not self.open_here():
+            self.stream.send(encode_dead_man(0, int(self._request()), self._token))
+        self._state(TraderState.DOWN, "stopped")
+        self.stream.stop()
+        for timer in self._timers.values():
+            timer.cancel()
+        self.end_timers()
+
+    def disconnected(self, why: str) -> None:
+        """As `Trader.disconnected`."""
+        if "dead man" in self._timers:
+            self._timers.pop("dead man").cancel()
+        super().disconnected(why)
+
+    def _expire(self) -> None:
+        """Give up requests that have not been answered in time."""
+        now = self.host.now()
+        for sent in [sent for sent in self._sent.values() if now - sent.ts_sent > self._timeout]:
+            self.timed_out(sent)
+        self._timers["expire"] = self.host.at(now + _SWEEP, self._expire)
+
+    # --- the private stream -------------------------------------------------------------------------------------------
+
+    def _greet(self, talk: Conversation) -> None:
+        self._executions, self._sequence = Executions(), 0
+
+        def take(response: Response) -> None:
+            if talk.over:
+                return
+            told = self._told_by(response)
+            reply = told[0] if told else Reply("", Outcome.UNKNOWN)
+            assert isinstance(reply, Reply)
+            if reply.outcome != Outcome.DONE or not reply.detail:
+                self.stream.fail(talk, f"no token: {reply.detail or reply.code}", reply.outcome == Outcome.DENIED)
+                return
+            self._token = reply.detail
+            login = Login("", proof=self._token)
+            for frame in encode_session(Subscribe((("user", ""),), login=login), int(self._request())):
+                talk.send(frame)
+
+        self.private.ask("GetWebSocketsToken", {}, take, urgent=True)
+
+    def _decode(self, data: bytes) -> list[Private | Notice]:
+        found: list[Private | Notice] = []
+        for item in self._executions.decode_frame(data):
+            if isinstance(item, Sequence):
+                if self._sequence and item.number != self._sequence + 1:
+                    found.append(Notice("gap", f"{item.number} follows {self._sequence}"))
+                elif not self._sequence:
+                    found.append(Notice("snapshot"))
+                self._sequence = item.number
+            elif isinstance(item, Reply) and item.method == "subscribe":
+                if item.outcome != Outcome.DONE:
+                    found.append(Notice("error", item.detail, int(item.outcome)))
+            else:
+                found.append(item)
+        return found
+
+    def _heard(self, talk: Conversation, notice: Notice) -> None:
+        if notice.status == "gap":
+            self.sequence_gaps += 1
+            self.stream.fail(talk, f"a message of the executions channel is missing: {notice.text}")
+        elif notice.status == "error":
+            self.stream.fail(talk, f"refused: {notice.text}", notice.code == Outcome.DENIED)
+        elif notice.status == "snapshot":
+            self.stream.authenticated(talk)
+            self.stream.live(talk)
+            self._arm()
+
+    def _arm(self) -> None:
+        """Renew the venue's own timer."""
+        if self._dead_man and self.stream.send(encode_dead_man(self._dead_man, int(self._request()), self._token)):
+            self._timers["dead man"] = self.host.at(self.host.now() + self._dead_man * _S // 3, self._arm)
+
+    def told(self, items: Any, now: int) -> None:
+        """As `Trader.told`."""
+        for item in items:
+            if isinstance(item, Reply) and item.method == _DEAD_MAN and item.outcome != Outcome.DONE:
+                self.note("error", "the venue takes no cancel_all_orders_after", reason=item.detail)
+        super().told(items, now)
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def _weight(self, command: Command, working: Working, now: int) -> int:
+        if command.kind == _NEW:
+            return 1
+        age = (now - working.ts_sent) / _S
+        costs, base = (_CANCEL_COSTS, 0) if command.kind == _CANCEL else (_AMEND_COSTS, 1)
+        return base + next((cost for seconds, cost in costs if age < seconds), 0)
+
+    def _transmit(self, asked: Asked, sent: Sent) -> None:
+        deadline = self.venue_time() + self._deadline
+        frame = encode(asked, int(sent.request), self._token, deadline)  # type: ignore[arg-type]
+        if self.stream.send(frame):
+            return
+        if not isinstance(asked, Cancel):
+            raise NotSent("no connection to the venue")
+        params = {"txid": asked.order} if asked.order else {"cl_ord_id": asked.client}
+        self.private.ask("CancelOrder", params, lambda response: self._posted(response, sent), urgent=True)
+
+    def read(self, response: Response, request: str) -> list[Private]:
+        """As `RestTrader.read`; pairs have the names of the table."""
+        told = decode_reply(response.status, response.body, request)
+        for item in told:
+            if isinstance(item, Report | OrderStatus):
+                item.symbol = self._symbols.get(item.symbol, item.symbol)
+        return told
+
+    def _told_by(self, response: Response) -> list[Private] | None:
+        self._head(response)
+        return self.told_by(response)
+
+    def _ask_rest(self, name: str, params: dict[str, str], done: Callable[[list[Private] | None], None]) -> None:
+        """Ask, and hand on what a good answer holds (its reply first); None for any other."""
+
+        def take(response: Response) -> None:
+            told = self._told_by(response)
+            reply = told[0] if told else None
+            done(told if isinstance(reply, Reply) and reply.outcome == Outcome.DONE else None)
+
+        self.private.ask(name, params, take)
+
+    def query(self, working: Working, client: str, done: Callable[[list[Private] | None], None]) -> None:
+        """As `Trader.query`: by the venue's id, or ours among the open orders and then the closed ones."""
+        if working.order:
+            self.query_order(working.order, done)
+            return
+
+        def take_open(told: list[Private] | None) -> None:
+            if told is None or any(isinstance(item, OrderStatus) for item in told):
+                done(told)
+            else:
+                self._ask_rest("ClosedOrders", {"cl_ord_id": client}, done)
+
+        self._ask_rest("OpenOrders", {"cl_ord_id": client}, take_open)
+
+    def query_order(self, order: str, done: Callable[[list[Private] | None], None]) -> None:
+        """As `Trader.query_order`."""
+
+        def take(response: Response) -> None:
+            told = self._told_by(response)
+            reply = told[0] if told else None
+            if isinstance(reply, Reply) and reply.outcome == Outcome.REFUSED and "nvalid order" in reply.detail:
+                reply.reason = RejectReason.UNKNOWN_ORDER
+            done(told)
+
+        self.private.ask("QueryOrders", {"txid": order}, take)
+
+    # --- what the account has -----------------------------------------------------------------------------------------
+
+    def fetch_open(self, done: Callable[[list[OrderStatus] | None], None]) -> None:
+        """As `Trader.fetch_open`."""
+
+        def take(told: list[Private] | None) -> None:
+            done(None if told is None else [item for item in told if isinstance(item, OrderStatus)])
+
+        self._ask_rest("OpenOrders", {}, take)
+
+    def fetch_fills(self, since: int, done: Callable[[list[Report] | None], None]) -> None:
+        """As `Trader.fetch_fills`."""
+        found: list[Report] = []
+        start = str(max(0, since // _S - 1))
+
+        def take(told: list[Private] | None) -> None:
+            if told is None:
+                done(None)
+                return
+            page = [item for item in told if isinstance(item, Report)]
+            found.extend(page)
+            if len(page) < _PAGE:
+                done(sorted(found, key=lambda fill: fill.ts_venue))
+            else:
+                ask()
+
+        def ask() -> None:
+            self._ask_rest("TradesHistory", {"start": start, "ofs": str(len(found))}, take)
+
+        ask()
+
+    def fetch_holdings(self, done: Callable[[list[Position | Balance] | None], None]) -> None:
+        """As `Trader.fetch_holdings`: balances as positions of the instruments that carry them."""
+
+        def take(told: list[Private] | None) -> None:
+            if told is None:
+                done(None)
+                return
+            held: dict[str, Decimal] = {}
+            for item in told:
+                if isinstance(item, Balance):
+                    name = asset_of(item.asset)
+                    held[name] = held.get(name, Decimal(0)) + Decimal(item.free) + Decimal(item.locked)
+            done(list(self.balances.positions(held, self._opened)))
+
+        self._ask_rest("Balance", {}, take)
+
+    def _note(self, report: Report, working: Working, now: int) -> None:
+        super()._note(report, working, now)
+        if report.kind == _FILL and report.execution:
+            try:
+                self.balances.count(report)
+            except ArithmeticError as error:
+                raise WireError(f"fill {report.execution[:40]}: {error}") from None
+
+    def status(self) -> dict[str, Any]:
+        """As `Trader.status`."""
+        return {**super().status(), "sequence_gaps": self.sequence_gaps, "stream": self.stream.state.name.lower()}
