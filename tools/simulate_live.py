@@ -11,6 +11,7 @@ import json
 import sys
 import time
 
+from tests.venues.served_simulation import ServedSimulation
 from tests.venues.simulation import LiveSimulation
 
 
@@ -19,12 +20,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
+    parser.add_argument("--venue", choices=("small", "alpaca"), default="small", help="small: made for tests, fast")
     parser.add_argument("--hours", type=float, default=1.0, help="virtual hours under faults")
     asked = parser.parse_args()
+    kind = ServedSimulation if asked.venue == "alpaca" else LiveSimulation
     broken = 0
     began = time.process_time()
     for seed in range(asked.seed, asked.seed + asked.count):
-        run = LiveSimulation(seed, hours=asked.hours)
+        run = kind(seed, hours=asked.hours)
         try:
             found = run.run()
         except AssertionError as error:

@@ -18,7 +18,7 @@ import numpy as np
 from nanotick.core.journal_kernel import FAILED
 from nanotick.core.journal_reader import JournalReader
 from nanotick.core.memory import store_release
-from nanotick.core.records import COMMAND, ControlAction, Kind
+from nanotick.core.records import COMMAND, Kind
 from nanotick.orders.records import FILLED, OrderState
 from nanotick.venues.faulty import Faults, Mischief
 from nanotick.venues.runner import Phase
@@ -54,11 +54,7 @@ class LiveSimulation:
         self.faults = Faults.draw(source) if faults is None else faults
         self.network = VirtualNetwork(seed, faults=self.faults)
         self.network.latency = Latency(int(source.uniform(0.1, 50) * 1e6), int(source.uniform(0.1, 20) * 1e6))
-        there = self.network.host("venue")
-        late, lag = source.choice([0, 0.05, 1]), source.choice([0, 1, 3])
-        self.venue = SmallAlpaca(there, int(late * SECOND), lag * SECOND)
-        self.network.serve(ADDRESS, self.venue, there)
-        self.venue.live(seed, int(source.uniform(1, 10) * SECOND))
+        self.venue = self._open_venue(self.network.host("venue"), source)
         self.directory = Path(tempfile.mkdtemp(prefix="nanotick-simulation-"))
         self.journal = self.directory / "journal"
         self.offset = 0
@@ -79,6 +75,13 @@ class LiveSimulation:
         self._start_trader()
         self._quote()
         self.mischief = Mischief(self.network, lambda: self.host, {"crashes": self.crash, "disk": self.disk_fails})
+
+    def _open_venue(self, there: Any, source: random.Random) -> Any:
+        late, lag = source.choice([0, 0.05, 1]), source.choice([0, 1, 3])
+        venue = SmallAlpaca(there, int(late * SECOND), lag * SECOND)
+        self.network.serve(ADDRESS, venue, there)
+        venue.live(self.seed, int(source.uniform(1, 10) * SECOND))
+        return venue
 
     # --- our side -----------------------------------------------------------------------------------------------------
 
@@ -263,10 +266,10 @@ class LiveSimulation:
                 raise Broken(f"not settled {SETTLED_NS // SECOND} s after the last fault: {self._settled()}")
             self._step(network.time + SECOND // 10)
         took = network.time - healed
-        self.engine.runner.control(ControlAction.CANCEL_EVERYTHING)
+        self.engine.runner.kill()
         self._step(network.time + SETTLED_NS)
         if self.venue.open_orders() or self.engine.open_orders() or self._settled():
-            raise Broken(f"after cancelling everything: {self._settled()}, {self.venue.open_orders()}")
+            raise Broken(f"after the kill: {self._settled()}, {[o.client for o in self.venue.open_orders()]}")
         self._check_journal()
         self._check_cash()
         orders = len(self.venue.orders)

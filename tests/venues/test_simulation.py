@@ -1,6 +1,6 @@
 """An hour of live trading a seed under drawn faults: the invariants hold after every event, and all settles at the end.
 
-A seed that fails is played alone by `python -m tools.simulate_live --seed N`, or by this test's own id.
+A seed that fails is played alone by `python -m tools.simulate_live --seed N`.
 """
 
 from __future__ import annotations
@@ -8,32 +8,42 @@ from __future__ import annotations
 import pytest
 
 from nanotick.venues.faulty import Faults
+from tests.venues.served_simulation import ServedSimulation
 from tests.venues.simulation import LiveSimulation
 
 EACH, NIGHTLY = 10, 10_000
+VENUES = {"small": LiveSimulation, "alpaca": ServedSimulation}
 
 
-def play(seed: int) -> dict:
+def play(seed: int, venue: str = "small") -> dict:
     try:
-        found = LiveSimulation(seed).run()
+        found = VENUES[venue](seed).run()
     except Exception as error:
-        raise AssertionError(f"seed {seed}: {error}\nalone: python -m tools.simulate_live --seed {seed}") from error
+        alone = f"python -m tools.simulate_live --venue {venue} --seed {seed}"
+        raise AssertionError(f"seed {seed}: {error}\nalone: {alone}") from error
     assert found["events"] >= 2_000 and found["orders"] > 50
     return found
 
 
-@pytest.mark.parametrize("first", range(0, 200, EACH))
+@pytest.mark.parametrize("first", range(0, 170, EACH))
 def test_an_hour_under_faults_keeps_the_invariants_and_settles(first):
     found = [play(seed) for seed in range(first, first + EACH)]
     assert sum(bool(run["mischief"]) for run in found) > EACH // 2
     assert sum(run["fills"] for run in found) > 50 * EACH
 
 
+@pytest.mark.parametrize("first", range(0, 30, EACH))
+def test_an_hour_at_the_served_alpaca_keeps_the_invariants_and_settles(first):
+    found = [play(seed, "alpaca") for seed in range(first, first + EACH)]
+    assert sum(run["fills"] for run in found) > 30 * EACH
+
+
 @pytest.mark.nightly
-@pytest.mark.parametrize("first", range(200, NIGHTLY, 100))
-def test_many_more_hours_under_faults(first):
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("first", range(200, 200 + NIGHTLY // 2, 100))
+def test_many_more_hours_under_faults(first, venue):
     for seed in range(first, first + 100):
-        play(seed)
+        play(seed, venue)
 
 
 def test_a_seed_gives_the_same_run_and_another_a_different_one():

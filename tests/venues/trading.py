@@ -153,7 +153,8 @@ class Engine:
         return int(self.local.portfolio.positions.view["qty"][number])
 
     def open_orders(self) -> list[Any]:
-        rows = self.local.orders.orders.view
+        table = self.local.orders
+        rows = table.orders.view[: int(table._root.view["used"][0])]
         found = np.flatnonzero((rows["state"] >= 2) & (rows["state"] < FILLED))
         return [rows[i] for i in found]
 

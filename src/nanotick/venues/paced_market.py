@@ -190,6 +190,8 @@ class PacedMarket:
         Publish order by order too (ADD, EXECUTE, ...).
     whole_day : bool
         Begin where orders are collected for the opening auction, as far as the description has auctions.
+    slice_ns : int
+        Host time between two slices: how late public rows may be.
     """
 
     def __init__(
@@ -204,8 +206,10 @@ class PacedMarket:
         warm_up: float = 1.0,
         by_order: bool = False,
         whole_day: bool = False,
+        slice_ns: int = SLICE_NS,
     ) -> None:
         self.host = host
+        self._slice_ns = slice_ns
         self.speed = Fraction(str(speed)).limit_denominator(1_000)
         if self.speed <= 0:
             raise ValueError(f"speed: expected more than 0, found {speed}")
@@ -374,11 +378,11 @@ class PacedMarket:
         now = self.host.now()
         self._live(now, SLICE_THINGS)
         self._drain()
-        if self._lag > LAG_LIMIT_NS:
+        if self._lag > max(LAG_LIMIT_NS, self._slice_ns):
             self._dilated += self._lag
             self._host_zero, self._session_zero = now, self.time
         behind = self._lag > 0 and not self._stopped
-        self._timer = self.host.at(now if behind else now + SLICE_NS, self._slice)
+        self._timer = self.host.at(now if behind else now + self._slice_ns, self._slice)
 
     def advance(self, host_ns: int) -> int:
         """Live up to a host time before a command; gives the session time at which it arrives."""

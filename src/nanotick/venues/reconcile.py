@@ -54,6 +54,8 @@ class Reconciliation:
         What differs and cannot be explained.
     foreign : list of OrderStatus
         Open orders that are not of this session.
+    skipped : int
+        Orders that were too young to be judged.
     holdings : dict of int to (int, str)
         Position and average price that the venue states and the engine does not, by instrument; at the opening only.
     """
@@ -71,7 +73,7 @@ class Reconciliation:
         self.breaks: list[str] = []
         self.foreign: list[OrderStatus] = []
         self.holdings: dict[int, tuple[int, str]] = {}
-        self.inquired = self.fills = 0
+        self.inquired = self.fills = self.skipped = 0
         self.cash = ""
         self.since = since  # for the next comparison
         self._tries = self._rounds = 0
@@ -144,7 +146,11 @@ class Reconciliation:
             seen.add(working.id)
             self._open_there(working, status)
         for working in trader.open_here():
-            if working.id not in seen and working.inquiry is None and not trader.on_its_way(working):
+            if working.id in seen or working.inquiry is not None:
+                continue
+            if trader.on_its_way(working):
+                self.skipped += 1
+            else:
                 self.inquired += 1
                 trader.inquire(working, _NEW, True)
 
@@ -158,10 +164,12 @@ class Reconciliation:
         decimals = trader.instruments[working.instrument].qty_decimals
         filled = scaled(status.filled or "0", decimals, "filled")
         pending = int(row["pending"])
+        young = bool(pending) and trader.on_its_way(working)
+        self.skipped += young
         doubtful = (
             filled > int(row["filled_qty"]) + int(row["busted_qty"])
             or trader.renamed(working)
-            or (pending and not trader.on_its_way(working))
+            or (pending and not young)
         )
         if not doubtful or working.inquiry is not None:
             return

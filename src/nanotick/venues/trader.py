@@ -18,7 +18,7 @@ from typing import Any
 
 from nanotick.core.records import ALL_INSTRUMENTS, RECORD_SIZE, CommandFlag, Kind, RejectReason, ReportFlag
 from nanotick.venues.inquiry import Inquiry
-from nanotick.venues.reconcile import Reconciliation
+from nanotick.venues.reconcile import GRACE, Reconciliation
 from nanotick.venues.trader_base import SECOND, TraderBase
 from nanotick.venues.working import NotSent, Sent, TraderState, Working
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report, settled
@@ -261,9 +261,16 @@ class Trader(TraderBase):
                     continue  # of the new order: its own report makes it ours
                 self.named(working, status.order, status.client)
                 self.ready_to_cancel(working)
+                if sent.kind == _NEW and status.open and not reports:
+                    reports.append(self._accepted(working, status))  # the stream may be lost before it says so
         if sent.kind == _REPLACE and working is not None and not reports:
             reports = self._replace_done(sent, told, now)
         self.emit(reports, now)
+
+    def _accepted(self, working: Working, status: OrderStatus) -> Report:
+        report = Report(int(Kind.ACCEPTED), working.symbol, status.ts_venue, working.client, status.order, working.side)
+        report.price, report.qty = status.price or "0", status.qty
+        return report
 
     def _replace_done(self, sent: Sent, told: list[Private], now: int) -> list[Report]:
         """Reports for a replace whose good answer is all that the venue says of it; none where the stream tells."""
@@ -417,9 +424,10 @@ class Trader(TraderBase):
         if self._timer is not None:
             self._timer.cancel()
         if self.config.reconcile_interval > 0:
-            self._timer = self.host.at(
-                self.host.now() + int(self.config.reconcile_interval * SECOND), self._reconcile_again
-            )
+            wait = int(self.config.reconcile_interval * SECOND)
+            if found.skipped:  # too young to be judged: soon again
+                wait = min(wait, GRACE + SECOND)
+            self._timer = self.host.at(self.host.now() + wait, self._reconcile_again)
 
     def _reconcile_again(self) -> None:
         if self.state in (TraderState.READY, TraderState.BROKEN):

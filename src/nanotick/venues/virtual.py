@@ -33,15 +33,12 @@ PINGS_FAIL_NS = 40 * SECOND  # by then both ends of a dead connection have notic
 
 
 class VirtualTimer:
-    """An entry of the heap."""
+    """A call that is due at some time."""
 
-    __slots__ = ("call", "number", "when")
+    __slots__ = ("call",)
 
-    def __init__(self, when: int, number: int, call: Call | None) -> None:
-        self.when, self.number, self.call = when, number, call
-
-    def __lt__(self, other: VirtualTimer) -> bool:
-        return (self.when, self.number) < (other.when, other.number)
+    def __init__(self, call: Call) -> None:
+        self.call: Call | None = call
 
     def cancel(self) -> None:
         """As `Timer.cancel`."""
@@ -264,7 +261,7 @@ class VirtualNetwork:
         self.paths: dict[tuple[str, str], Path] = {}
         self.events = self.digest = 0
         self.twisted: Callable[[str], bool] = lambda address: True  # whose messages may be repeated and reordered
-        self._heap: list[VirtualTimer] = []
+        self._heap: list[tuple[int, int, VirtualTimer]] = []
         self._number = 0
 
     def host(self, name: str) -> VirtualHost:
@@ -294,20 +291,20 @@ class VirtualNetwork:
     def schedule(self, when: int, call: Call) -> VirtualTimer:
         """Call at a true time."""
         self._number += 1
-        timer = VirtualTimer(max(when, self.time), self._number, call)
-        heapq.heappush(self._heap, timer)
+        timer = VirtualTimer(call)
+        heapq.heappush(self._heap, (max(when, self.time), self._number, timer))
         return timer
 
     def step(self, until: int) -> bool:
         """Run the next event if it is due by `until`; whether there was one."""
         heap = self._heap
-        while heap and heap[0].when <= until:
-            timer = heapq.heappop(heap)
+        while heap and heap[0][0] <= until:
+            when, _, timer = heapq.heappop(heap)
             call = timer.call
             if call is None:
                 continue
             timer.call = None
-            self.time = timer.when
+            self.time = when
             self.events += 1
             call()
             return True

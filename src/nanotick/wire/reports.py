@@ -3,8 +3,8 @@
 A codec gives `Report`, `Balance`, `Position`, `OrderStatus` and `Reply` values; `ReportRows` makes EVENT records of the
 reports that are ours. What the order state machine (`orders/reports.py`) wants of them:
 
-- `seq` of a FILL is the execution's id and must be the same whenever that fill is told again (stream, reply, history):
-  a trade or execution id of the venue, hashed to 63 bits if it is no number;
+- `seq` of a FILL or FILL_BUST is the execution's id and must be the same whenever that fill is told again (stream,
+  reply, history): a trade or execution id of the venue, hashed to 63 bits if it is no number;
 - CANCELLED carries the quantity taken off, negative if the venue did not say; REPLACED the new price and total;
 - `word` of a FILL is the fee at the instrument's value scale, negative for a rebate.
 """
@@ -26,7 +26,7 @@ from nanotick.wire.messages import Other
 EVENT_STRUCT = struct.Struct("<7qIBBbB")
 _FEE_PLACES = 12
 ALL_OF_IT = "-1"  # quantity of a CANCELLED whose venue does not say how much
-_FILL, _CANCELLED, _EXPIRED = int(Kind.FILL), int(Kind.CANCELLED), int(Kind.EXPIRED)
+_FILL, _BUST, _CANCELLED, _EXPIRED = int(Kind.FILL), int(Kind.FILL_BUST), int(Kind.CANCELLED), int(Kind.EXPIRED)
 _ACCEPTED, _REPLACED = int(Kind.ACCEPTED), int(Kind.REPLACED)
 _REASONED = frozenset(map(int, (Kind.REJECTED, Kind.CANCELLED, Kind.CANCEL_REJECTED)))
 
@@ -242,9 +242,9 @@ class ReportRows:
             qty = scaled(report.qty or "0", item.qty_decimals, "quantity")
         word = seq = 0
         flags = report.flags
-        if kind == _FILL:
+        if kind == _FILL or kind == _BUST:
             if not report.execution:
-                raise WireError("a fill without an execution id")
+                raise WireError("a fill, or one undone, without an execution id")
             seq = ident(report.execution)
             word = self._fee(report, item, price)
             flags = MAKER if report.maker else 0
