@@ -228,6 +228,12 @@ def live_stream() -> float:
     return statistics.median(rates)
 
 
+@benchmark("live_stream_cpu", "reader's processor time for a quote of a stream", unit="us", reach="<= 5")
+def live_stream_cpu() -> float:
+    """From the socket to a record in place, system calls included; median of five."""
+    return statistics.median(_stream(MESSAGES).cpu / MESSAGES / 1000 for _ in range(RUNS))
+
+
 @benchmark("live_stream_lag", "lag at 100,000 quotes/s, 99th percentile of the last second", unit="ms", reach="<= 50")
 def live_stream_lag() -> float:
     """From sending to a record in place, at the end of three seconds: a lag that grew would show; median of five."""

@@ -119,3 +119,24 @@ def test_kernels_read_the_systems_monotonic_clock() -> None:
     before = time.monotonic_ns()
     reading = read_monotonic_ns(int(scratch.ctypes.data))
     assert before <= reading <= time.monotonic_ns()
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_the_shift_to_the_monotonic_clock_gives_the_same_time_as_the_clock(steps) -> None:
+    system = System()
+    clock = UtcClock(system.utc, system.monotonic)
+    last = 0
+    for what, amount in steps:
+        if what == "pass":
+            system.elapsed += amount
+        elif what == "step":
+            system.utc_offset += amount
+        elif what == "drift":
+            system.drift_ppm = amount
+        else:
+            clock.resync()
+        shift = clock.shift_ns
+        moment = system.monotonic()
+        now = clock.at(moment) if shift is None else moment + shift
+        assert now == clock.at(moment) and now >= last
+        last = now

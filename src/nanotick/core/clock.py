@@ -154,6 +154,14 @@ class UtcClock:
             self._last = now
         return self._last
 
+    @property
+    def shift_ns(self) -> int | None:
+        """UTC minus the monotonic clock, good until the next `resync`; None while we run slower than it."""
+        elapsed = self._monotonic() - self._anchor_monotonic
+        if elapsed * SLEW_PPM // 1_000_000 < self._behind_ns:
+            return None
+        return int(self._anchor_utc - self._anchor_monotonic - self._behind_ns)
+
     def resync(self) -> Resync:
         """Compare with the system's UTC, and step forward or begin to slew. Call it about once a second."""
         monotonic, utc, uncertainty = self._look()

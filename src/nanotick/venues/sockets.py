@@ -26,6 +26,7 @@ import ssl
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import aiofastnet
@@ -108,7 +109,7 @@ class Sockets:
         self.ping_s, self.max_message, self.max_waiting = ping_s, max_message, max_waiting
         self.spin, self.errors = spin, 0
         self.clock = UtcClock()
-        self.now = self.clock.now
+        self._shift: int | None = None  # of our time to the monotonic clock, while it is constant
         self._random = random.SystemRandom()
         self._context = client_context(ca_file)
         self._log = log
@@ -123,6 +124,15 @@ class Sockets:
         self._periodic: dict[str, asyncio.TimerHandle] = {}
 
     # Host
+
+    def now(self) -> int:
+        """Nanoseconds UTC; never goes back."""
+        shift = self._shift
+        if shift is not None:
+            return monotonic_ns() + shift
+        now = self.clock.now()
+        self._shift = self.clock.shift_ns
+        return now
 
     def at(self, when: int, call: Callable[[], None]) -> Any:
         """Call at a time, ns UTC; at the next opportunity if it has passed."""
@@ -315,6 +325,7 @@ class Sockets:
     def _resync(self) -> None:
         self._periodic["resync"] = self.loop.call_later(RESYNC_S, self._resync)
         self.clock.resync()
+        self._shift = None
 
     def _look(self) -> None:
         self._periodic["look"] = self.loop.call_later(HEALTH_S, self._look)

@@ -53,6 +53,7 @@ class SocketLink(WSListener):  # type: ignore[misc]
 
     def __init__(self, owner: Owner, user: LinkUser) -> None:
         self._owner, self._user = owner, user
+        self._now = owner.now
         self._transport: WSTransport | None = None
         self._parts: bytearray | None = None
         self._heard = True  # anything since the last look
@@ -98,7 +99,7 @@ class SocketLink(WSListener):  # type: ignore[misc]
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """One frame."""
         self._heard = True
-        stamp = self._stamp or self._owner.now()
+        stamp = self._stamp or self._now()
         self._stamp = 0 if frame.last_in_buffer else stamp
         kind = frame.msg_type
         if (kind is _TEXT or kind is _BINARY) and frame.fin and self._parts is None:
