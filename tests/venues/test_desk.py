@@ -217,6 +217,28 @@ def test_an_amended_order_is_renewed_or_stays_as_the_venue_does_it():
     assert amount_of(desk.account(me).buying_power) == 2 * amount_of("100000") - 40 * amount_of(new.price)
 
 
+def test_what_is_filled_counts_in_the_order_that_takes_its_place():
+    host, desk, me = desk_of()
+    bear = desk.open_account(Account("bear", balances={"USD": "1000000"}))
+    listing, item = desk.listings["AAA"], desk.listings["AAA"].item
+    while item.price(desk.quote("AAA").ask) - item.price(desk.quote("AAA").bid) < 2:
+        host.run(0.05)  # until there is room inside the spread
+    best = listing.price_text(item.price(desk.quote("AAA").ask) - 1)
+    old = desk.enter(me, Entry("AAA", "a", 1, "10", best, tif=_DAY))
+    assert market_buy(desk, bear, "4", side=-1).filled == "4" and old.filled == "4"
+    assert old.state == "partially_filled"
+    assert desk.amend(me, old.order, qty="4").reason == RejectReason.INVALID_QUANTITY
+    new = desk.amend(me, old.order, qty="6", renew=True)
+    assert (new.filled, new.left, new.state, new.client) == ("4", "2", "partially_filled", "a")
+    assert amount_of(desk.account(me).buying_power) == (
+        2 * amount_of(desk.account(me).equity) - 4 * amount_of(desk.last("AAA")) - 2 * amount_of(best)
+    )
+    market_buy(desk, bear, "5", side=-1)
+    assert new.state == "filled" and new.average_price == best and me.ledger.held(0) == 6
+    assert [fill.order.order for fill in desk.fills(me)] == [old.order, new.order]
+    assert me.ledger._locked == 0
+
+
 def test_an_order_in_the_way_of_the_market_is_filled_by_it_later():
     host, desk, me = desk_of()
     heard = []
