@@ -26,6 +26,12 @@ Start with `nanotick demo`: it opens a market of agents, trades in it and writes
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("demo", "nanotick.cli.demo:demo", "Open the embedded exchange, trade two minutes in it, write a report."),
+    ("run", "nanotick.cli.run:run", "Trade: the embedded exchange, on paper, in the shadow, or for real."),
+    ("status", "nanotick.cli.control:status", "Show what a running session does."),
+    ("set", "nanotick.cli.control:set_value", "Change a parameter of a running strategy."),
+    ("pause", "nanotick.cli.control:pause", "Pause or go on with strategies of a running session."),
+    ("flatten", "nanotick.cli.control:flatten", "Close the positions of a running session."),
+    ("stop", "nanotick.cli.control:stop", "End a running session in an orderly way."),
     ("simulate", "nanotick.cli.simulate:simulate", "Run strategies in a market of agents that reacts to them."),
     ("replay", "nanotick.cli.replay:replay", "Run a session again from its journal and compare its commands."),
     ("recover", "nanotick.cli.replay:recover", "Bring back the state a session had reached."),

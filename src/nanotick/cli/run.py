@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -145,7 +145,7 @@ def with_default_strategies(asked: LiveConfig) -> LiveConfig:
     shown = demo_config(asked.run.seed)
     symbols = asked.run.symbols or TIER_1
     chosen = tuple(
-        replace(s, symbols=tuple(x for x in s.symbols if x in symbols))
+        replace(s, symbols=tuple(x for x in s.symbols if x in symbols), parameters=_plain(s.use, s.parameters))
         for s in shown.strategies
         if len([x for x in s.symbols if x in symbols]) >= (2 if "arbitrage" in s.use else 1)
     )
@@ -153,6 +153,11 @@ def with_default_strategies(asked: LiveConfig) -> LiveConfig:
         raise RunConfigError(f"no default strategy trades {', '.join(symbols)}: give --strategy")
     cash = asked.run.cash if asked.run.cash != RunConfig.cash else CASH
     return replace(asked, run=replace(asked.run, strategies=chosen, symbols=tuple(symbols), cash=cash))
+
+
+def _plain(use: str, parameters: Any) -> dict[str, Any]:
+    """Parameters for a venue without post-only orders."""
+    return {**parameters, "post_only": False} if use == "glft" else dict(parameters)
 
 
 def _bind(node: int) -> None:

@@ -121,7 +121,7 @@ class LiveRun:
         figures = result.statistics
         self.say(
             f"backtest of {BACKTEST_SECONDS} s of this market: {result.output.counters.events:,} events, "
-            f"{len(result.fills['ts']):,} fills, P&L {figures.total.net:+,.2f}",
+            f"{result.statistics.total.fills:,} fills, P&L {figures.total.net:+,.2f}",
         )
 
     def _session(self, host: Any, venues: EmbeddedVenues | None, log: Log) -> LiveSession:
@@ -286,6 +286,10 @@ class LiveRun:
             for words in session.runner.breaks():
                 self.say(words, "red")
             return 1
+        for account in session.runner.accounts.values():
+            words = account.status()["refusal"]
+            if words:
+                self.say(f"orders were refused here, unsent; the last: {words}", "yellow")
         if not self.quiet:
             self.say(f"journal: {session.journal}; `nanotick replay {session.journal} --verify` repeats it", "dim")
         return INTERRUPTED if self._interrupts else 0

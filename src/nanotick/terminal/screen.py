@@ -46,6 +46,69 @@ class LiveScreen:
         return Group(top, Text(), strategies_table(seen), Text(), lower, Text(), trades_table(seen["trades"]))
 
 
+def status_screen(seen: dict[str, Any]) -> Group:
+    """A running session, from its status."""
+    ran = (seen["now"] - seen["started"]) / 1e9
+    head = Text.assemble(
+        (f" {seen['mode']} ", "bold reverse"), f"  {seen['phase']}  {clock(seen['now'])} UTC  {ran:,.0f} s  ",
+        f"{seen['events']:,} events  {seen['commands']:,} commands  {seen['open_orders']:,} open orders",
+    )  # fmt: skip
+    parts: list[Any] = [head]
+    if seen["killed"]:
+        parts.append(Text(f"KILLED: {seen['kill_reason']}", style="bold red"))
+    parts += [Text(), connections_table(seen), Text(), strategies_table(seen)]
+    if seen["positions"]:
+        parts += [Text(), positions_table(seen["positions"][:10])]
+    if seen["orders"]:
+        parts += [Text(), orders_table(seen["orders"][:10])]
+    if seen["latency"]:
+        parts += [Text(), latency_table(seen["latency"])]
+    return Group(*parts)
+
+
+def connections_table(seen: dict[str, Any]) -> Table:
+    """Feeds and accounts: their states, and what is wrong."""
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for name in ("connection", "state", "messages", "trouble"):
+        table.add_column(name, justify="right" if name == "messages" else "left")
+    for feed in seen["feeds"]:
+        style = "green" if feed["state"] == "LIVE" else "yellow"
+        table.add_row(f"{feed['protocol']} prices", Text(feed["state"].lower(), style), f"{feed['messages']:,}",
+                      feed["error"])  # fmt: skip
+    for account in seen["accounts"]:
+        style = "green" if account["state"] == "ready" else "red" if account["state"] == "broken" else "yellow"
+        table.add_row(f"{account['protocol']} account", Text(account["state"], style), f"{account['sent']:,}",
+                      account["reason"] or account["refusal"])  # fmt: skip
+    return table
+
+
+def orders_table(orders: list[dict[str, Any]]) -> Table:
+    """Open orders."""
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for name in ("order", "side", "quantity", "filled", "price", "state", "strategy"):
+        table.add_column(name, justify="right" if name in ("quantity", "filled", "price") else "left")
+    for row in orders:
+        table.add_row(
+            row["symbol"], Text(row["side"], style="cyan" if row["side"] == "buy" else "magenta"),
+            f"{row['qty']:,g}", f"{row['filled']:,g}", f"{row['price']:,.{row['decimals']}f}",
+            Text(row["state"].replace("_", " "), style="red" if row["state"] == "unknown" else ""),
+            Text(row["strategy"], style="dim"),
+        )  # fmt: skip
+    return table
+
+
+def latency_table(latency: dict[str, dict[str, Any]]) -> Table:
+    """Percentiles of every stage, microseconds."""
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for name in ("latency", "count", "p50 us", "p99 us", "p99.9 us", "max us"):
+        table.add_column(name, justify="left" if name == "latency" else "right")
+    for venue, stages in latency.items():
+        for stage, row in stages.items():
+            table.add_row(f"{venue} {stage}", f"{row['count']:,}", *(f"{row[p] / 1000:,.1f}" for p in
+                          ("p50", "p99", "p999", "max")))  # fmt: skip
+    return table
+
+
 def strategies_table(seen: dict[str, Any]) -> Table:
     """One row a strategy, and all together."""
     table = Table(box=None, padding=(0, 1), header_style="dim")

@@ -93,4 +93,5 @@ class PaperAccount:
         return {
             "venue": self.venue, "protocol": "paper", "state": self.state.name.lower(), "reason": self.reason,
             "sent": self.commands, "reports": self.reports, "orders": 0, "unknown": 0, "unanswered": 0, "breaks": [],
+            "refusal": "",
         }  # fmt: skip

@@ -201,6 +201,7 @@ class Trader(TraderBase):
 
     def _refuse(self, command: Command, working: Working, reason: int, words: str) -> None:
         self.counts.refused += 1
+        self.refusal = words
         self.note("warning", "refused here", order=working.client, reason=words)
         reply = Reply("", Outcome.REFUSED, reason, detail=words)
         self._settle(reply, command.kind, working, self.host.now())

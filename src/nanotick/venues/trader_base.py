@@ -85,6 +85,7 @@ class TraderBase:
         self.counts = Counts()
         self.state = TraderState.DOWN
         self.reason = ""  # why it is not READY
+        self.refusal = ""  # why an order was last refused here, unsent
         self.breaks: list[str] = []
         self.on_state: Callable[[Any], None] = lambda trader: None
         self.on_latency: Callable[[str, int], None] = lambda stage, ns: None
@@ -309,7 +310,7 @@ class TraderBase:
         return {
             "venue": self.venue, "protocol": self.name, "state": self.state.name.lower(), "reason": self.reason,
             "orders": sum(not w.ended for w in self._working.values()), "unknown": self.unknown,
-            "unanswered": len(self._sent), "breaks": list(self.breaks),
+            "unanswered": len(self._sent), "breaks": list(self.breaks), "refusal": self.refusal,
             **{name: value for name, value in vars(self.counts).items() if isinstance(value, int)},
         }  # fmt: skip
 

@@ -31,7 +31,7 @@ TIF_NAMES = {int(t): t.name for t in TimeInForce} | {AT_OPEN: "AT_OPEN", AT_CLOS
 class Unsupported(Exception):
     """The venue has no such order; nothing was sent. `reason` is a RejectReason."""
 
-    def __init__(self, text: str, reason: int = RejectReason.OTHER) -> None:
+    def __init__(self, text: str, reason: int = RejectReason.UNSUPPORTED) -> None:
         super().__init__(text)
         self.reason = int(reason)
 
