@@ -72,7 +72,9 @@ class EmbeddedVenues:
             "--symbols", ",".join(symbols), "--seed", str(seed), "--speed", str(speed), "--cash", cash,
             "--record", "" if record is None else str(record), "--record-seconds", str(record_seconds),
         ]  # fmt: skip
-        environment = {**os.environ, "NANOTICK_EMBEDDED_KEYS": f"{self.key}:{self.secret}"}
+        root = str(Path(__file__).resolve().parents[2])  # the same nanotick, wherever that one is started
+        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        environment = {**os.environ, "PYTHONPATH": paths, "NANOTICK_EMBEDDED_KEYS": f"{self.key}:{self.secret}"}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         )

@@ -443,6 +443,8 @@ class Runner:
             if trading:
                 self.session.stop(now)
                 self._flush()
+                for number in range(len(self.session.local.names)):  # what is to be closed must not be opened again
+                    self.control(ControlAction.PAUSE_STRATEGY, number)
             self.control(ControlAction.FLATTEN if flatten else ControlAction.CANCEL_EVERYTHING)
         self._wait_until(self.host.now() + int(patience * SECOND))
 
