@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nanotick.core.records import Kind, OrderType, RejectReason, TimeInForce
 from nanotick.exchange.agents.description import description_from
 from nanotick.exchange.config import Fees
-from nanotick.venues.desk import Desk
+from nanotick.venues.desk import Desk, units
 from nanotick.venues.desk_accounts import MarginLedger, SpotLedger
 from nanotick.venues.desk_orders import DeskOrder
 from nanotick.venues.desk_terms import (
@@ -24,6 +26,7 @@ from nanotick.venues.desk_terms import (
     number_ids,
 )
 from nanotick.venues.paced_market import PacedMarket
+from nanotick.wire.json_text import WireError, scaled
 from nanotick.wire.requests import Entry
 from tests.venues.hosts import ScriptedHost
 
@@ -380,3 +383,14 @@ def test_fees_of_one_account_may_differ():
 def test_order_ids_are_of_the_venues_form():
     assert [number_ids(2, n) for n in (1, 2)] == ["2000001", "2000002"]
     assert len({kraken_ids(1, n) for n in range(1000)}) == 1000
+
+
+@given(st.text("0123456789.-+eE _\u0663", max_size=24) | st.decimals(allow_nan=False).map(str), st.integers(0, 12))
+def test_the_short_way_to_integers_gives_what_the_long_one_does(text, decimals):
+    def told(function):
+        try:
+            return function(text, decimals, "x")
+        except WireError as error:
+            return str(error)
+
+    assert told(units) == told(scaled)

@@ -42,6 +42,7 @@ from nanotick.wire.requests import Entry
 _COMMAND = struct.Struct("<6qBBHIIBBbB")
 _TRADE = struct.Struct("<9q")  # number, price, qty, taker id, maker id, taker seq, maker seq, fees
 _NS = 1_000_000_000
+_DIGITS = 18  # that always fit 64 bits
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _ACCEPTED, _FILL, _CANCELLED = int(Kind.ACCEPTED), int(Kind.FILL), int(Kind.CANCELLED)
 _EXPIRED, _REPLACED, _TRIGGERED = int(Kind.EXPIRED), int(Kind.REPLACED), int(Kind.TRIGGERED)
@@ -67,6 +68,21 @@ _WORDS = {
     RejectReason.BLOCKED: "account is blocked", RejectReason.BOOK_FULL: "the exchange takes no more orders",
     RejectReason.REDUCE_ONLY: "there is no position to reduce",
 }  # fmt: skip
+
+
+def units(text: str, decimals: int, what: str) -> int:
+    """As `wire.json_text.scaled`; plain decimals, which nearly all are, take a shorter way.
+
+    >>> units("100.5", 2, "price"), units("7", 0, "quantity")
+    (10050, 7)
+    """
+    whole, _, fraction = text.partition(".")
+    if whole.isdigit() and len(fraction) <= decimals and len(whole) + decimals <= _DIGITS and text.isascii():
+        if not fraction:
+            return int(whole) * 10**decimals if whole == text else scaled(text, decimals, what)
+        if fraction.isdigit():
+            return int(whole + fraction) * 10 ** (decimals - len(fraction))
+    return scaled(text, decimals, what)
 
 
 class Desk(PublicRows, DeskReports):
@@ -233,10 +249,10 @@ class Desk(PublicRows, DeskReports):
                 return Refusal(_DUPLICATE, "client order id must be unique")
         reason = _BAD_QTY
         try:
-            qty = scaled(entry.qty, listing.qty_decimals, "quantity")
+            qty = units(entry.qty, listing.qty_decimals, "quantity")
             reason = _BAD_PRICE
-            price = scaled(entry.price, listing.price_decimals, "price") if entry.price else 0
-            stop = scaled(entry.stop, listing.price_decimals, "stop price") if entry.stop else 0
+            price = units(entry.price, listing.price_decimals, "price") if entry.price else 0
+            stop = units(entry.stop, listing.price_decimals, "stop price") if entry.stop else 0
         except WireError as error:
             return Refusal(reason, str(error))
         if qty <= 0:
