@@ -107,7 +107,14 @@ def _memory() -> Check:
 def _extras() -> Check:
     from importlib.util import find_spec
 
-    wanted = {"pandas": "frames", "polars": "frames", "databento_dbn": "databento"}
+    wanted = {
+        "pandas": "frames",
+        "polars": "frames",
+        "databento_dbn": "databento",
+        "cryptography": "live",
+        "uvloop": "live",
+        "yfinance": "yahoo",
+    }
     missing = sorted({f"nanotick[{extra}]" for module, extra in wanted.items() if find_spec(module) is None})
     if not missing:
         return Check("extras", "ok", "all installed")
