@@ -108,7 +108,7 @@ def _ours(spinning: bool, secure: bool) -> float:
             with Sockets(spin=spinning, ca_file=files.get("certificate")) as host:
                 user = _PingPong(host)
                 host.connect(f"{'wss' if secure else 'ws'}://localhost:{port}/", user)
-                host.run(30)
+                host.run(120)
                 medians.append(_median_us(user.times))
     return statistics.median(medians)
 
@@ -208,7 +208,7 @@ def _stream(count: int, pace: int = 0) -> _Reader:
     with _server(work="stream", count=count, rate=pace) as port, Sockets() as host:
         reader = _Reader(host, count)
         host.connect(f"ws://127.0.0.1:{port}/", reader)
-        host.run(60)
+        host.run(120)
     if reader.got != count:
         raise RuntimeError(f"{reader.got:,} of {count:,} messages")
     if reader.frames.scanned != count:
@@ -265,7 +265,7 @@ def _posts(port: int, at_once: int) -> tuple[float, float]:
             left[0] = count
             for _ in range(at_once):
                 host.ask(base, request, answered)
-            host.run(60)
+            host.run(120)
 
         go(1000)
         begin, cpu = time.perf_counter(), time.process_time()
