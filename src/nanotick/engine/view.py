@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nanotick.core.instruments import Instrument
+from nanotick.core.instruments import Contract, Instrument
 from nanotick.core.records import MAKER, Kind, OrderType, TimeInForce
 from nanotick.engine.local import LocalSide
 from nanotick.orders.records import FILLED, OrderState
@@ -47,6 +47,8 @@ class RunView:
         self.trades: deque[dict[str, Any]] = deque(maxlen=TRADES)
         self.number = 0  # of fills ever: tells which of `trades` are new
         self._strategy_of: dict[int, int] = {}
+        self._held: dict[tuple[int, int], tuple[int, int]] = {}  # of (strategy, instrument): quantity, cost
+        self._remember()
 
     def take(self, records: npt.NDArray[Any]) -> list[dict[str, Any]]:
         """Read what the run has put out since the last call; gives the new fills."""
@@ -72,29 +74,59 @@ class RunView:
                 self.number += 1
                 made.append(self._trade(row, strategy))
         self.trades.extend(made)
+        self._remember()
         if len(self._strategy_of) > 1 << 17:  # the oldest orders have ended long ago
             for number in list(self._strategy_of)[: 1 << 16]:
                 del self._strategy_of[number]
         return made
 
     def _trade(self, row: Any, strategy: int) -> dict[str, Any]:
-        item = self.local.instruments[int(row["instrument"])]
-        total = self.profit(strategy)
+        number = int(row["instrument"])
+        item = self.local.instruments[number]
+        side, qty, price = int(row["side"]), int(row["qty"]), int(row["price"])
+        fee = int(row["word"]) / 10**item.value_decimals
+        realised = self._realise(strategy, number, side * qty, price) / 10**item.value_decimals
         return {
             "number": self.number,
             "ts": int(row["ts_recv"]),
             "symbol": item.symbol,
             "venue": item.venue,
             "strategy": self.local.names[strategy],
-            "side": "buy" if int(row["side"]) > 0 else "sell",
-            "qty": int(row["qty"]) / 10**item.qty_decimals,
-            "price": int(row["price"]) / 10**item.price_decimals,
+            "side": "buy" if side > 0 else "sell",
+            "qty": qty / 10**item.qty_decimals,
+            "price": price / 10**item.price_decimals,
             "decimals": item.price_decimals,
-            "fee": int(row["word"]) / 10**item.value_decimals,
+            "fee": fee,
             "maker": bool(int(row["flags"]) & MAKER),
-            "pnl": total,
+            "profit": realised - fee,
+            "pnl": self.profit(strategy),
+            "total": self.profit(len(self.local.names)),
             "order": int(row["id"]),
         }
+
+    def _remember(self) -> None:
+        """Positions as they are now that everything put out has been read: what the next fills trade against."""
+        held = self.local.portfolio.positions.view
+        count = max(1, len(self.local.instruments))
+        self._held = {
+            divmod(int(row), count): (int(held["qty"][row]), int(held["cost"][row]))
+            for row in np.flatnonzero(held["qty"] != 0)
+        }
+
+    def _realise(self, strategy: int, instrument: int, change: int, price: int) -> float:
+        """Profit that a fill realises at average cost, value units, before its fee; 0 where it opens a position."""
+        qty, cost = self._held.get((strategy, instrument), (0, 0))
+        closed = min(abs(change), abs(qty)) if qty * change < 0 else 0
+        sign = 1 if qty > 0 else -1
+        released = cost * closed / abs(qty) if closed else 0.0
+        opened = change + sign * closed  # what the fill adds, of the side it goes to
+        item = self.local.instruments[instrument]
+        each = float(item.multiplier)
+        if item.contract == Contract.INVERSE:  # worth -multiplier / price of the coin, a contract
+            scale = item.value_decimals + item.price_decimals - item.qty_decimals
+            each = -each * 10**scale / float(price) ** 2
+        self._held[strategy, instrument] = qty + change, round(cost - released + opened * price * each)
+        return sign * closed * price * each - released
 
     def profit(self, strategy: int) -> float:
         """Equity less starting cash of a strategy, or of all together for the number after the last."""

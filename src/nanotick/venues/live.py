@@ -30,6 +30,7 @@ from nanotick.engine.kill import KillSwitch, read_latch
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.output import RunCounters, RunOutput
 from nanotick.engine.paper import PaperVenue
+from nanotick.engine.risk_status import risk_status
 from nanotick.engine.session import Session
 from nanotick.engine.session_loop import run_due, run_events, run_next, run_unjournaled
 from nanotick.engine.session_replay import session_header
@@ -298,7 +299,9 @@ class LiveSession:
             "killed": self.kill.killed,
             "kill_reason": latched.text if latched is not None and self.kill.killed else "",
             "latency": self.latency.summary(),
-            "risk": _risk(self.local),
+            "heartbeat": self.settings.heartbeat,
+            "instruments": [[item.symbol, item.venue] for item in self.local.instruments],
+            "risk": risk_status(self.local, now),
             **self.runner.status(),
             **self.view.snapshot(self.ladder if ladder is None else ladder),
         }
@@ -362,12 +365,6 @@ class LiveSession:
     def _do_stop(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.runner.stop(str(request.get("reason") or "asked to"), flatten=bool(request.get("flatten")))
         return {"phase": self.runner.phase.name.lower()}
-
-
-def _risk(local: LocalSide) -> dict[str, Any]:
-    """Risk status, where the risk stage tells it."""
-    tell = getattr(local.risk, "status", None)
-    return dict(tell()) if callable(tell) else {}
 
 
 def _session_number(directory: Path) -> int:
