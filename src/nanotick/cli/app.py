@@ -27,6 +27,7 @@ Start with `nanotick demo`: it opens a market of agents, trades in it and writes
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("demo", "nanotick.cli.demo:demo", "Open the embedded exchange, trade two minutes in it, write a report."),
     ("run", "nanotick.cli.run:run", "Trade: the embedded exchange, on paper, in the shadow, or for real."),
+    ("top", "nanotick.cli.top:top", "Watch a running session on the terminal, and act on it."),
     ("status", "nanotick.cli.control:status", "Show what a running session does."),
     ("set", "nanotick.cli.control:set_value", "Change a parameter of a running strategy."),
     ("pause", "nanotick.cli.control:pause", "Pause or go on with strategies of a running session."),

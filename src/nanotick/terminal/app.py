@@ -20,6 +20,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical, VerticalScroll
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -124,7 +125,7 @@ class Help(ModalScreen[None]):
         self.dismiss(None)
 
 
-class Pane(VerticalScroll):
+class Pane(VerticalScroll, can_focus=False):
     """One pane: a title in its upper line and a renderable that scrolls when there is more than room."""
 
     def __init__(self, name: str, title: str, draw: panes.Pane) -> None:
@@ -138,7 +139,7 @@ class Pane(VerticalScroll):
 
     def show(self, status: dict[str, Any]) -> None:
         """Draw a status in the room there is."""
-        if self.size.width > 0 and self.size.height > 0:
+        if self.size.width > 0:
             self.inner.update(self.draw(status, self.size.width, self.size.height))
 
 
@@ -157,12 +158,12 @@ class Top(App[int]):
 
     CSS = """
     Screen { layout: vertical; }
-    #head { height: 2; background: $surface; }
+    #head { height: 2; background: $surface; color: $foreground; }
     #banner { height: 1; background: $error; color: $text; display: none; text-style: bold; }
     #banner.shown { display: block; }
-    #foot { height: 1; background: $surface; }
+    #foot { height: 1; background: $surface; color: $foreground; }
     #body { height: 1fr; }
-    #body.small { layout: grid; grid-size: 2 2; grid-columns: 62fr 38fr; grid-rows: 11fr 10fr; }
+    #body.small { layout: grid; grid-size: 2 2; grid-columns: 70fr 30fr; grid-rows: 11fr 10fr; }
     #body.small .pane { display: none; }
     #body.small .fixed, #body.small .chosen { display: block; }
     #body.small .chosen { column-span: 2; }
@@ -171,18 +172,14 @@ class Top(App[int]):
     #left { width: 7fr; } #right { width: 5fr; }
     .pane { border-top: solid $primary-darken-2; border-title-color: $text-muted; padding: 0;
             scrollbar-size-vertical: 1; height: 1fr; }
-    .pane:focus, .pane.chosen { border-top: solid $accent; border-title-color: $accent; border-title-style: bold; }
+    .pane.chosen { border-top: solid $accent; border-title-color: $accent; border-title-style: bold; }
     Static { width: 1fr; }
-    .large #trades { height: 1fr; }
-    .large #strategies { height: 9; }
+    .large #strategies, .large #connections, .large #latency { height: auto; max-height: 12; }
     .large #orders { height: 8; }
-    .large #connections { height: 5; }
     .large #log { height: 6; }
-    .large #ladder { height: 13; }
-    .large #positions { height: 1fr; }
-    .large #latency { height: 7; }
-    .large #risk { height: 8; }
-    .large #learning { height: 3; }
+    .large #ladder { height: 12; }
+    .large #risk { height: 9; }
+    .large #learning { height: 2; }
     ModalScreen { align: center middle; }
     .dialog { width: 70; max-width: 95%; height: auto; border: round $accent; padding: 1 2; background: $surface; }
     """
@@ -196,6 +193,7 @@ class Top(App[int]):
         Binding("up", "scroll(-1)", show=False), Binding("down", "scroll(1)", show=False),
     ]  # fmt: skip
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = "Input"
 
     def __init__(
         self,
@@ -208,6 +206,9 @@ class Top(App[int]):
             connect, lambda status: self._post(Seen(status)), lambda words, over: self._post(Trouble(words, over)),
             lambda do, answer, error: self._post(Answered(do, answer, error)), interval_s,
         )  # fmt: skip
+        self.head, self.banner, self.foot = Static(id="head"), Static(id="banner"), Static(id="foot")
+        self.body = Container(id="body")
+        self.panes: dict[str, Pane] = {}
         self.status: dict[str, Any] | None = None
         self.chosen = "strategies"
         self._symbol = 0
@@ -223,17 +224,13 @@ class Top(App[int]):
 
     def compose(self) -> ComposeResult:
         """Header, panes, keys."""
-        yield Static(id="head")
-        yield Static(id="banner")
-        self.panes = {name: Pane(name, title, draw) for name, title, draw in panes.PANES}
-        yield Container(id="body")
-        yield Static(id="foot")
+        yield from (self.head, self.banner, self.body, self.foot)
 
     async def on_mount(self) -> None:
         """Begin to watch."""
         self._foot("")
-        self.query_one("#head", Static).update(Text(" waiting for the session", "dim"))
-        await self._lay_out()
+        self.head.update(Text(" waiting for the session", "dim"))
+        await self._lay_out(self.size)
         self.watcher.start()
 
     def on_unmount(self) -> None:
@@ -242,15 +239,15 @@ class Top(App[int]):
 
     async def on_resize(self, event: events.Resize) -> None:
         """More or less room."""
-        await self._lay_out()
+        await self._lay_out(event.size)
 
-    async def _lay_out(self) -> None:
+    async def _lay_out(self, size: Size) -> None:
         """Everything at once where it fits; two panes and a chosen one where it does not."""
-        body = self.query_one("#body", Container)
-        large = self.size.width >= WIDE and self.size.height >= TALL
+        body = self.body
+        large = size.width >= WIDE and size.height >= TALL
         kind = "large" if large else "small"
         if not body.has_class(kind):
-            async with self.batch():
+            with self.batch_update():
                 body.remove_class("large", "small")
                 await body.remove_children()
                 self.panes = {name: Pane(name, title, draw) for name, title, draw in panes.PANES}
@@ -270,12 +267,14 @@ class Top(App[int]):
 
     def _choose(self) -> None:
         """Mark the chosen pane."""
-        large = self.query_one("#body").has_class("large")
+        large = self.body.has_class("large")
         if not large and self.chosen in FIXED:
             self.chosen = "strategies"
         for name, pane in self.panes.items():
+            if name in FIXED:  # their titles say what they show
+                pane.set_class(name == self.chosen, "chosen")
+                continue
             pane.set_class(name == self.chosen, "chosen")
-            pane.can_focus = False
             plain = next(title for known, title, _ in panes.PANES if known == name)
             others = [title for known, title, _ in panes.PANES if known not in FIXED]
             here = not large and name == self.chosen
@@ -286,18 +285,19 @@ class Top(App[int]):
         if status is None:
             return
         width = self.size.width
-        self.query_one("#head", Static).update(panes.header(status, width))
-        banner = self.query_one("#banner", Static)
-        words = self._banner(status)
-        banner.set_class(bool(words), "shown")
+        self.head.update(panes.header(status, width))
+        words = self._warning(status)
+        self.banner.set_class(bool(words), "shown")
         if words:
-            banner.update(Text(f" {words}", no_wrap=True, overflow="ellipsis"))
-        ladder = self.panes["ladder"]
-        ladder.border_title = f"depth {status['ladder']['symbol']} {status['ladder']['venue']}, s"
+            self.banner.update(Text(f" {words}", no_wrap=True, overflow="ellipsis"))
+        shown = status["ladder"]
+        self.panes["ladder"].border_title = f"depth {shown['symbol']} {shown['venue']}, s"
+        venues = {trade["venue"] for trade in status["trades"]}
+        self.panes["trades"].border_title = f"trades at {venues.pop()}" if len(venues) == 1 else "trades"
         for pane in self.panes.values():
             pane.show(status)
 
-    def _banner(self, status: dict[str, Any]) -> str:
+    def _warning(self, status: dict[str, Any]) -> str:
         if self._trouble:
             return self._trouble
         if status["killed"]:
@@ -314,8 +314,8 @@ class Top(App[int]):
             text.append(f" {words}", style)
         else:
             for key, what in _FOOT:
-                text.append(f" {key} ", "bold reverse").append(f" {what}", "dim")
-        self.query_one("#foot", Static).update(text)
+                text.append(f" {key} ", "bold cyan").append(f"{what} ", "dim")
+        self.foot.update(text)
 
     # --- what comes from the session ----------------------------------------------------------------------------------
 
@@ -331,7 +331,7 @@ class Top(App[int]):
             return
         self._trouble = f"no answer: {message.words}"
         if self.status is None:
-            self.query_one("#head", Static).update(Text(f" {message.words}", "yellow"))
+            self.head.update(Text(f" {message.words}", "yellow"))
         else:
             self._draw()
 
@@ -359,11 +359,14 @@ class Top(App[int]):
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_event(self, event: events.Event) -> None:
         """Every key is a sign of the operator, for a session that asks for signs."""
-        if self.status is not None and self.status.get("heartbeat") and self.status["now"] - self._beaten > BEAT_NS:
-            self._beaten = self.status["now"]
-            self.watcher.act("beat")
+        seen = self.status
+        if isinstance(event, events.Key) and seen is not None and seen.get("heartbeat"):
+            if seen["now"] - self._beaten > BEAT_NS:
+                self._beaten = seen["now"]
+                self.watcher.act("beat")
+        await super().on_event(event)
 
     def action_pause(self) -> None:
         """Pause all; go on with all if all are paused."""
@@ -419,7 +422,7 @@ class Top(App[int]):
         """The next pane."""
         if len(self.screen_stack) > 1:
             return
-        large = self.query_one("#body").has_class("large")
+        large = self.body.has_class("large")
         names = [name for name, _, _ in panes.PANES if large or name not in FIXED]
         self.chosen = names[(names.index(self.chosen) + by) % len(names)]
         self._choose()

@@ -14,7 +14,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nanotick.terminal.screen import clock, connections_table, money, orders_table, positions_table, strategies_table
+from nanotick.terminal.screen import (
+    clock,
+    connections_table,
+    money,
+    orders_table,
+    positions_table,
+    price_text,
+    strategies_table,
+)
 
 LOG_STYLES = {"debug": "dim", "info": "", "warning": "yellow", "error": "red", "critical": "bold red"}
 _LATE = {"decision": 100e3, "send": 1e6, "ack": 50e6, "fill": 1e9}  # ns at p99 that deserve a look
@@ -100,19 +108,21 @@ def trades(seen: Status, width: int, height: int) -> RenderableType:
     found = seen["trades"][::-1][: max(1, height - 1)]
     if not found:
         return Text("no fill yet", "dim")
-    table = _table()
+    table = _table(collapse=width < 76)
     table.add_column("time", no_wrap=True)
-    for name, side in (("symbol", "left"), ("side", "left"), ("qty", "right"), ("price", "right"),
-                       ("P&L", "right"), ("total P&L", "right")):  # fmt: skip
+    for name, side in (("symbol", "left"), ("", "left"), ("qty", "right"), ("price", "right"),
+                       ("P&L", "right"), ("total", "right")):  # fmt: skip
         table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-    with_venue, with_strategy = width >= 68, width >= 84
+    with_venue = len({trade["venue"] for trade in found}) > 1 or width >= 76
+    with_strategy = width >= 84
     for name, shown in (("venue", with_venue), ("strategy", with_strategy)):
         if shown:
             table.add_column(name, no_wrap=True, style="dim")
+    short = with_venue and width < 64
     for trade in found:
         row: list[Any] = [
-            Text(clock(trade["ts"]), "dim"), trade["symbol"], _side(trade["side"]), f"{trade['qty']:,g}",
-            f"{trade['price']:,.{trade['decimals']}f}", money(trade.get("profit", 0.0)),
+            Text(clock(trade["ts"]), "dim"), trade["symbol"], _side(trade["side"], short), f"{trade['qty']:,g}",
+            price_text(trade["price"], trade["decimals"]), money(trade.get("profit", 0.0)),
             money(trade.get("total", trade["pnl"])),
         ]  # fmt: skip
         row += [trade["venue"]] * with_venue + [trade["strategy"]] * with_strategy
@@ -120,12 +130,12 @@ def trades(seen: Status, width: int, height: int) -> RenderableType:
     return table
 
 
-def _table() -> Table:
-    return Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+def _table(collapse: bool = False) -> Table:
+    return Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False, collapse_padding=collapse)
 
 
-def _side(side: str) -> Text:
-    return Text(side, "cyan" if side == "buy" else "magenta")
+def _side(side: str, short: bool = False) -> Text:
+    return Text(side[0] if short else side, "cyan" if side == "buy" else "magenta")
 
 
 def ladder(seen: Status, width: int, height: int) -> RenderableType:
@@ -141,21 +151,19 @@ def ladder(seen: Status, width: int, height: int) -> RenderableType:
         return Text("no book yet", "dim")
     most = max([qty for _, qty in (*asks, *bids)], default=1.0) or 1.0
     room = max(0, min(14, width - 34))
-    table = _table()
-    for name in ("own", "bid", "price", "ask", "own"):
+    table = _table(collapse=width < 34)
+    for name in ("own", "bid", "price", "ask"):
         table.add_column(name, justify="right" if name in ("bid", "price") else "left", no_wrap=True, min_width=4)
     if room:
         table.add_column("", no_wrap=True)
     for side, level in [("sell", x) for x in asks[::-1]] + [("buy", x) for x in bids]:
         price, qty = level
         mine = own.get((side, price), 0.0)
-        mark, amount = Text(f"{mine:,g}" if mine else "", "bold yellow"), f"{qty:,g}"
-        text = Text(f"{price:,.{decimals}f}", "bold" if mine else "")
+        mark = Text(f"{mine:,g}" if mine else "", "bold yellow")
+        text = Text(price_text(price, decimals), "bold yellow" if mine else "")
+        amount = Text(f"{qty:,g}", "green" if side == "buy" else "red")
         size = [bar(qty / most, room, "green" if side == "buy" else "red")] if room else []
-        if side == "buy":
-            table.add_row(mark, Text(amount, "green"), text, "", "", *size)
-        else:
-            table.add_row("", "", text, Text(amount, "red"), mark, *size)
+        table.add_row(mark, amount if side == "buy" else "", text, "" if side == "buy" else amount, *size)
     return table
 
 
@@ -179,7 +187,7 @@ def latency(seen: Status, width: int, height: int) -> RenderableType:
     """Percentiles of every venue and stage."""
     if not seen["latency"]:
         return Text("nothing measured yet", "dim")
-    table = _table()
+    table = _table(collapse=width < 60)
     table.add_column("stage", no_wrap=True)
     shown = [("p50", "p50"), ("p99", "p99"), ("p99.9", "p999"), ("max", "max")]
     for name in ("count", *(name for name, _ in shown)):
@@ -199,21 +207,21 @@ def risk(seen: Status, width: int, height: int) -> RenderableType:
     found = seen["risk"]
     if not found.get("rows"):
         return Text("risk tells nothing", "dim")
-    table = _table()
+    table = _table(collapse=width < 60)
     for name in ("limit", "used", ""):
-        table.add_column(name, justify="right" if name == "" else "left", no_wrap=True)
-    room = max(6, min(24, width - 32))
+        table.add_column(name, no_wrap=True)
+    room = max(6, min(24, width - 44))
     account = found["rows"][-1]
     for name, share in sorted(account["utilisation"].items(), key=lambda item: -item[1]):
-        table.add_row(name.replace("_", " "), bar(share, room), f"{share:.0%}")
+        table.add_row(name.replace("_", " "), bar(share, room), f"{share:>4.0%}")
     for row in found["rows"][:-1]:
         words = f"breaker: {row['breaker']}" if row["breaker"] else "paused" if row["paused"] else ""
-        name = Text(row["name"], "dim")
         if words:
-            table.add_row(name, Text(words, "red" if row["breaker"] else "yellow"), "")
+            table.add_row(Text(row["name"], "dim"), Text(words, "red" if row["breaker"] else "yellow"), "")
         elif row["tightest"]:
             share = row["utilisation"][row["tightest"]]
-            table.add_row(name, bar(share, room), f"{share:.0%} {row['tightest'].replace('_', ' ')}")
+            what = f"{share:>4.0%} {row['tightest'].replace('_', ' ')}"
+            table.add_row(Text(row["name"], "dim"), bar(share, room), what)
     halted = [item["symbol"] for item in found.get("instruments", ()) if item["paused_ns"] or item["silent"]]
     if halted:
         table.add_row("paused here", Text(" ".join(halted), "yellow"), "")

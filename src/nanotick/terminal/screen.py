@@ -90,7 +90,7 @@ def orders_table(orders: list[dict[str, Any]]) -> Table:
     for row in orders:
         table.add_row(
             row["symbol"], Text(row["side"], style="cyan" if row["side"] == "buy" else "magenta"),
-            f"{row['qty']:,g}", f"{row['filled']:,g}", f"{row['price']:,.{row['decimals']}f}",
+            f"{row['qty']:,g}", f"{row['filled']:,g}", price_text(row["price"], row["decimals"]),
             Text(row["state"].replace("_", " "), style="red" if row["state"] == "unknown" else ""),
             Text(row["strategy"], style="dim"),
         )  # fmt: skip
@@ -137,8 +137,8 @@ def positions_table(positions: list[dict[str, Any]]) -> Table:
         table.add_row(
             row["symbol"],
             f"{row['qty']:+,g}",
-            f"{row['average']:,.{row['decimals']}f}",
-            f"{row['mark']:,.{row['decimals']}f}",
+            price_text(row["average"], row["decimals"]),
+            price_text(row["mark"], row["decimals"]),
             money(row["unrealised"]),
         )
     return table
@@ -152,9 +152,9 @@ def depth_table(ladder: dict[str, Any]) -> Table:
     table.add_column("ask", justify="left")
     decimals = ladder["decimals"]
     for price, qty in ladder["asks"][::-1]:
-        table.add_row("", f"{price:,.{decimals}f}", Text(f"{qty:,g}", style="red"))
+        table.add_row("", price_text(price, decimals), Text(f"{qty:,g}", style="red"))
     for price, qty in ladder["bids"]:
-        table.add_row(Text(f"{qty:,g}", style="green"), f"{price:,.{decimals}f}", "")
+        table.add_row(Text(f"{qty:,g}", style="green"), price_text(price, decimals), "")
     return table
 
 
@@ -175,11 +175,24 @@ def trade_line(trade: dict[str, Any]) -> tuple[Text, ...]:
         Text(trade["symbol"]),
         Text(trade["side"], style="cyan" if trade["side"] == "buy" else "magenta"),
         Text(f"{trade['qty']:,g}"),
-        Text(f"{trade['price']:,.{trade['decimals']}f}"),
+        Text(price_text(trade["price"], trade["decimals"])),
         money(trade["pnl"]),
         Text(trade["venue"], style="dim"),
         Text(trade["strategy"], style="dim"),
     )
+
+
+def price_text(price: float, decimals: int) -> str:
+    """A price without the zeros that its scale has beyond cents.
+
+    >>> price_text(1501.02, 4), price_text(0.1234, 4), price_text(7, 0)
+    ('1,501.02', '0.1234', '7')
+    """
+    text = f"{price:,.{decimals}f}"
+    if decimals > 2:
+        kept = text.rstrip("0")
+        text = kept.ljust(len(text) - decimals + 2, "0")
+    return text
 
 
 def clock(ts: int) -> str:

@@ -150,7 +150,7 @@ class LogTail:
             with self.path.open("rb") as file:
                 found = os.fstat(file.fileno())
                 inode, offset = self._where
-                anew = found.st_ino != inode or found.st_size < offset
+                anew = found.st_ino != inode or not 0 <= found.st_size - offset <= _TAIL
                 if anew:
                     offset = max(0, found.st_size - _TAIL)
                 file.seek(offset)
