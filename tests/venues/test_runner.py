@@ -8,6 +8,7 @@ from nanotick.core.arena import Arena
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import ControlAction, Kind
 from nanotick.core.secret import Secret
+from nanotick.engine.changes import load_class
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.session import Session
 from nanotick.engine.session_replay import replay
@@ -58,9 +59,9 @@ def quote(bid, ask, seq=1, now=0):
 class Desk:
     """A runner on a scripted host, and the other ends of its wires."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, strategy=None):
         self.table = InstrumentTable([Instrument("AAPL", "ALPACA", 2, 0)])
-        setups = [StrategySetup(TakeOffer(), cash=10**12)]
+        setups = [StrategySetup(strategy or TakeOffer(), cash=10**12)]
         self.local = LocalSide(Arena(SMALL.arena_bytes), self.table, setups, RiskLimits(), SMALL)
         self.directory = directory
         self.session = Session(self.local, directory)
@@ -232,3 +233,55 @@ def test_what_the_account_had_before_is_taken_in(desk):
     desk.update("fill", desk.order(body, filled_qty="40", status="filled"), price="151.00", qty="25")
     assert desk.local.portfolio.position(0) == 75
     assert desk.runner.open_orders == 0
+
+
+SOURCE = """
+import nanotick as nt
+
+class Taker(nt.Strategy):
+    size: int = 10
+
+    def on_book(self, ctx):
+        if ctx.position() == 0 and ctx.open_orders() == 0:
+            ctx.buy(SIZE, ctx.best_ask())
+"""
+
+
+def test_limits_and_code_change_while_it_runs_and_the_journal_repeats_it(tmp_path):
+    file = tmp_path / "taker.py"
+    file.write_text(SOURCE.replace("SIZE", "self.size"))
+    first = load_class(file, "Taker", "nanotick_user_taker")
+    desk = Desk(tmp_path / "session", first())
+    desk.connect()
+    desk.quote(150.0, 150.01)
+    wanted = []
+
+    def settle():
+        body = msgspec.json.decode(desk.host.asked[0][1].body)
+        wanted.append(int(body["qty"]))
+        desk.host.answer(422, b'{"code":42210000,"message":"not today"}')
+
+    settle()
+    file.write_text(SOURCE.replace("SIZE", "self.size + 7"))
+    desk.runner.reload(0, load_class(file, "Taker", "nanotick_user_taker"))
+    desk.quote(150.0, 150.02)
+    settle()
+    desk.runner.set_limit(1, "max_order_qty", 12)
+    desk.quote(150.0, 150.03)
+    assert not desk.host.asked
+    refused = desk.session.drain()[0]
+    assert int(refused[refused["kind"] == Kind.RISK][-1]["qty"]) == 12
+    desk.runner.set_limit(1, "max_order_qty", "unlimited")
+    desk.quote(150.0, 150.04)
+    settle()
+    assert wanted == [10, 17, 17]
+    with pytest.raises(ValueError, match="did you mean 'max_order_qty'"):
+        desk.runner.set_limit(1, "max_orderqty", 12)
+    file.write_text(SOURCE.replace("SIZE", "1").replace("size: int", "other: float = 1.0\n    size: int"))
+    with pytest.raises(ValueError, match="fields of the old"):
+        desk.runner.reload(0, load_class(file, "Taker", "nanotick_user_taker"))
+    commands = int(desk.session.row["commands"])
+    desk.session.close()
+    file.write_text("nothing of it is left")
+    found = replay(desk.directory)
+    assert found.difference is None and found.commands == commands == 3

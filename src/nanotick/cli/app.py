@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("top", "nanotick.cli.top:top", "Watch a running session on the terminal, and act on it."),
     ("status", "nanotick.cli.control:status", "Show what a running session does."),
     ("set", "nanotick.cli.control:set_value", "Change a parameter of a running strategy."),
+    ("reload", "nanotick.cli.control:reload", "Let a running strategy go on with its code as it is now."),
     ("pause", "nanotick.cli.control:pause", "Pause or go on with strategies of a running session."),
     ("flatten", "nanotick.cli.control:flatten", "Close the positions of a running session."),
     ("stop", "nanotick.cli.control:stop", "End a running session in an orderly way."),

@@ -63,20 +63,24 @@ def set_value(
     state: Path | None = None,
     as_json: Json = False,
 ) -> int:
-    """Change a parameter of a running strategy; it holds from the next event on and is in the journal.
+    """Change a parameter of a running strategy, or a limit; it holds from the next event on and is in the journal.
 
     For example:
 
     nanotick set market_making gamma 0.05
 
+    nanotick set limits max_order_qty 50
+
+    nanotick set market_making.limits max_position_share 0.1
+
     Parameters
     ----------
     strategy
-        As `nanotick status` names it.
+        As `nanotick status` names it; `limits` for those of the account, NAME.limits for those of a strategy.
     name
-        Of the parameter.
+        Of the parameter or limit.
     value
-        A number, true or false.
+        A number, true or false; a limit may also be `unlimited`, `refuse` or `allow`.
     state
         State directory; that of the last run by default.
     as_json
@@ -86,6 +90,14 @@ def set_value(
 
     from nanotick.cli.progress import print_json
 
+    scope, _, last = strategy.rpartition(".")
+    if last == "limits":
+        found = _ask(state, "limit", strategy=scope, name=name, value=value)
+        if as_json:
+            print_json(found)
+        else:
+            print(f"limits of {found['scope']}: {name} = {value}")
+        return 0
     found = _ask(state, "set", strategy=strategy, name=name, value=yaml.safe_load(value))
     if as_json:
         print_json(found)
@@ -127,6 +139,45 @@ def pause(
         print_json(found)
     else:
         print(f"paused: {', '.join(found['strategies']) or 'none'}")
+    return 0
+
+
+def reload(
+    strategy: str,
+    *,
+    file: Path | None = None,
+    state: Path | None = None,
+    as_json: Json = False,
+) -> int:
+    """Let a running strategy go on with its code as it is on disk now: same state, same orders, new decisions.
+
+    The new code must have the fields of the old. It is kept beside the journal, which repeats the session with the
+    version that ran at each moment.
+
+    For example:
+
+    nanotick reload Fast
+
+    Parameters
+    ----------
+    strategy
+        As `nanotick status` names it.
+    file
+        Where the new code is; the file it came from by default.
+    state
+        State directory; that of the last run by default.
+    as_json
+        Print the digests of the code before and now.
+    """
+    from nanotick.cli.progress import print_json
+
+    found = _ask(state, "reload", strategy=strategy, file=str(file.resolve()) if file else "")
+    if as_json:
+        print_json(found)
+    elif found["before"] == found["code"]:
+        print(f"{found['strategy']}: nothing has changed")
+    else:
+        print(f"{found['strategy']}: code {found['before']} -> {found['code']}")
     return 0
 
 

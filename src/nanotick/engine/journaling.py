@@ -39,6 +39,8 @@ class SessionMark(IntEnum):
     MUTE = 6  # strategies hear nothing from here on
     HEAR = 7  # they do again
     END = 8  # nothing follows
+    LIMIT = 9  # seq strategy, or their number for the account; id the `Limit`, price its new value
+    CODE = 10  # seq strategy, id the beginning of the digest of its new code, which lies beside the journal
 
 
 @kernel

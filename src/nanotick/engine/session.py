@@ -28,6 +28,7 @@ from nanotick.core.crash_points import ARMED, crash_point
 from nanotick.core.journal import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_S, Journal, JournalError
 from nanotick.core.records import ALL_INSTRUMENTS, ALL_STRATEGIES, COMMAND, EVENT, ControlAction, Kind
 from nanotick.core.snapshot import SnapshotStore
+from nanotick.engine.changes import code_id, keep_code, keep_limits, limit_value, swap_code
 from nanotick.engine.journaling import STEP_RECORDS, SessionMark
 from nanotick.engine.local import LocalSide
 from nanotick.engine.records import OUTPUT_RESERVE
@@ -43,6 +44,7 @@ from nanotick.engine.session_loop import (
     run_unjournaled,
     session_at,
 )
+from nanotick.strategy.base import Strategy
 
 GATEWAY_RECORDS = 4 * OUTPUT_RESERVE
 SNAPSHOT_RECORDS = 5_000_000  # a second or two of replay
@@ -161,6 +163,8 @@ class Session:
         self._lay(sample_interval_ns)
         if directory is not None:
             self._keep(open_journal(directory, header, segment_bytes, sync_interval_s))
+            for setup in local.setups:
+                keep_code(directory, type(setup.strategy))
 
     @classmethod
     def resume(
@@ -382,6 +386,38 @@ class Session:
         self._one["kind"], self._one["seq"], self._one["id"] = int(Kind.PARAMETER), strategy, offset
         self._one["word"] = int(made.view(np.uint8)[0]) if field.itemsize == 1 else made.view(np.int64)[0]
         self._one["side"] = 1 if field.itemsize == 1 else 0
+        self._put(now)
+
+    def set_limit(self, scope: int, name: str, value: Any, now: int) -> None:
+        """Change a limit of a strategy, or (scope: how many there are) of the account.
+
+        Raises
+        ------
+        ValueError
+            There is no such limit, or it cannot have that value.
+        """
+        limits, limit, number = limit_value(self.local, scope, name, value)
+        self._change(SessionMark.LIMIT, scope, limit, number, now)
+        self.local.risk.set_one(scope, limit, number)
+        keep_limits(self.local, scope, limits)
+
+    def reload(self, strategy: int, cls: type[Strategy], now: int) -> None:
+        """Let a strategy go on with other code, from the next event on.
+
+        Raises
+        ------
+        ValueError
+            The new code has other fields.
+        """
+        swap_code(self.local, strategy, cls)  # first, for it may refuse; nothing is stepped in between
+        if self.directory is not None:
+            keep_code(self.directory, cls)
+        self._change(SessionMark.CODE, strategy, code_id(cls), 0, now)
+
+    def _change(self, what: SessionMark, scope: int, which: int, value: int, now: int) -> None:
+        self._one[:] = 0
+        self._one["kind"], self._one["word"], self._one["seq"] = int(Kind.SESSION), int(what), scope
+        self._one["id"], self._one["price"] = which, value
         self._put(now)
 
     def cancel_everything(self, now: int, reason: int = 1) -> int:

@@ -30,6 +30,7 @@ from nanotick.core.memory import dtype_digest
 from nanotick.core.records import COMMAND, EVENT, Kind
 from nanotick.core.snapshot import STATE_SCHEMA
 from nanotick.core.source import source_digest
+from nanotick.engine.changes import kept_code
 from nanotick.engine.journaling import SessionMark
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.risk.dynamic import DynamicLimits
@@ -199,7 +200,15 @@ def build(header: Mapping[str, Any], where: Path, changed_code: bool = False) ->
     changed: list[str] = []
     setups = []
     for entry in header["strategies"]:
-        cls = _strategy_class(entry, where)
+        try:
+            cls = _strategy_class(entry, where)
+        except SessionError:
+            found_code = kept_code(where, entry["code"], entry["module"])
+            if found_code is None:
+                raise
+            cls = found_code
+        if cls.source_key() != entry["code"]:
+            cls = kept_code(where, entry["code"], entry["module"]) or cls  # the file has been edited since
         if cls.source_key() != entry["code"]:
             changed.append(f"strategy {entry['name']}: code {cls.source_key()}, was {entry['code']}")
         limits = None if entry["limits"] is None else RiskLimits(**entry["limits"])

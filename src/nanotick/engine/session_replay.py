@@ -23,6 +23,7 @@ from nanotick.core.journal_reader import JournalReader, inspect
 from nanotick.core.journal_segment import JournalCorruptionError, JournalError, segment_paths
 from nanotick.core.records import COMMAND, EVENT, Kind, OrderType, TimeInForce
 from nanotick.core.snapshot import SnapshotStore, read_snapshot
+from nanotick.engine.changes import CODE, MARKS, obey
 from nanotick.engine.collect import make_ready
 from nanotick.engine.journaling import SessionMark
 from nanotick.engine.runner import INFINITE
@@ -106,11 +107,15 @@ class Replay:
     now: int = 0
 
 
+_MUTE, _HEAR = int(SessionMark.MUTE), int(SessionMark.HEAR)
+
+
 class _Stepper:
     """The replaying kernel's record and what Python does between its calls."""
 
-    def __init__(self, built: Built, sample_interval_ns: int) -> None:
+    def __init__(self, built: Built, sample_interval_ns: int, directory: Path) -> None:
         make_ready(replay_records)
+        self.directory = directory
         local, arena = built.local, built.local.arena
         self.local = local
         self.region = arena.region("replay", SESSION, 1, transient=True)
@@ -126,13 +131,17 @@ class _Stepper:
         """Replay consecutive records; gives how many agree."""
         marks = np.flatnonzero(records["kind"] == int(Kind.SESSION))
         done = 0
-        for at in marks[np.isin(records["word"][marks], (int(SessionMark.MUTE), int(SessionMark.HEAR)))].tolist():
+        for at in marks[np.isin(records["word"][marks], (_MUTE, _HEAR, *MARKS))].tolist():
             stopped = self._run(records[done : at + 1])
             done += stopped
             if done <= at:
                 return done
-            mute = records[at]["word"] == int(SessionMark.MUTE)
-            self.local.masks_region.view["mask"] = 0 if mute else self.masks
+            word = int(records[at]["word"])
+            if word in MARKS:
+                obey(self.local, records[at], self.directory)
+                self.masks = self.local.masks_region.view["mask"].copy()
+            else:
+                self.local.masks_region.view["mask"] = 0 if word == _MUTE else self.masks
         return done + self._run(records[done:])
 
     def _run(self, records: npt.NDArray[Any]) -> int:
@@ -263,6 +272,7 @@ def recover(
     if snapshots.is_dir():
         restored = SnapshotStore(snapshots).restore(built.arena, end)
         start, found.snapshot, found.rejected = restored.sequence, restored.path, restored.rejected
+        _take_code_up(directory, found, start)
     found.first_sequence = start + 1
     return _go(directory, found, start + 1, to, progress, last or end)
 
@@ -272,8 +282,26 @@ def restore_at(directory: Path, snapshot: Path, to: int | None = None) -> Replay
     header = session_header(directory)
     found = Replay(build(header, directory), header, 1, 0, snapshot=snapshot)
     start = read_snapshot(found.built.arena, snapshot)
+    _take_code_up(directory, found, start)
     found.first_sequence = start + 1
     return _go(directory, found, start + 1, to, None, None)
+
+
+def _take_code_up(directory: Path, found: Replay, start: int) -> None:
+    """Code that was changed before a snapshot: the snapshot holds the state, not the functions."""
+    kept = len(list((directory / CODE).glob("*.py")))
+    if start <= 0 or kept <= sum(bool(entry["file"]) for entry in found.header["strategies"]):
+        return
+    reader = _reader(directory)
+    try:
+        while reader.next_sequence <= start:
+            records = reader.read(min(BATCH, start - reader.next_sequence + 1))
+            if not len(records):
+                return
+            for at in np.flatnonzero((records["kind"] == int(Kind.SESSION)) & (records["word"] == SessionMark.CODE)):
+                obey(found.built.local, records[at], directory)
+    finally:
+        reader.close()
 
 
 def _is_end(record: Any) -> bool:
@@ -283,7 +311,7 @@ def _is_end(record: Any) -> bool:
 def _go(
     directory: Path, found: Replay, start: int, to: int | None, progress: Progress | None, last: int | None
 ) -> Replay:
-    stepper = _Stepper(found.built, found.header["sample_interval_ns"])
+    stepper = _Stepper(found.built, found.header["sample_interval_ns"], directory)
     sequence = start - 1
     # a snapshot may stand behind the last record, so that nothing is left to read
     reader = _reader(directory, max(1, sequence))

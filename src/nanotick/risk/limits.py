@@ -12,6 +12,7 @@ from typing import Any
 
 from nanotick.core.instruments import instrument_at
 from nanotick.core.kernel import kernel
+from nanotick.core.suggest import nearest
 from nanotick.core.value import scale
 from nanotick.risk.amounts import Amount, scaled_amount
 from nanotick.risk.dynamic import DynamicLimits, dynamic_limits
@@ -148,6 +149,22 @@ _FIELDS: dict[str, tuple[Limit, int]] = {
     "duplicate_window_s": (Limit.DUPLICATE_WINDOW, _SECOND_NS),
 }
 _SWITCHES: dict[str, Limit] = {"self_trade": Limit.SELF_TRADE, "crossed_book": Limit.CROSSED_BOOK}
+
+
+def limit_number(name: str) -> int:
+    """The `Limit` that a field of `RiskLimits` sets.
+
+    Raises
+    ------
+    ValueError
+        There is no such field.
+    """
+    if name in _SWITCHES:
+        return int(_SWITCHES[name])
+    if name not in _FIELDS:
+        known = [*_FIELDS, *_SWITCHES]
+        raise ValueError(f"limits: no limit {name!r}{nearest(name, known)} There are: {', '.join(known)}")
+    return int(_FIELDS[name][0])
 
 
 @kernel

@@ -134,6 +134,10 @@ class RiskStage:
         for limit, value in enumerate(_named(f"scope {scope}", limits)):
             self._set(scope, limit, value)
 
+    def set_one(self, scope: int, limit: int, value: int) -> None:
+        """Change one limit of a strategy or (scope: their number) of the account, in its own units."""
+        self._set(scope, limit, value)
+
     def connect(self, orders: OrderTable, portfolio: Portfolio, books_address: int = 0, tape_address: int = 0) -> None:
         """Tell the stage what to read; breakers count from the accounts' equity now.
 

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from nanotick.core.files import write_durable
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.log import Log
 from nanotick.core.records import ALL_STRATEGIES, ControlAction, KillReason
+from nanotick.engine.changes import load_class
 from nanotick.engine.collect import Collector, make_ready
 from nanotick.engine.kill import KillSwitch, read_latch
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
@@ -317,6 +319,8 @@ class LiveSession:
             "flatten": lambda r: {"commands": self.runner.control(ControlAction.FLATTEN, self._strategy(r))},
             "cancel": lambda r: {"commands": self.runner.control(ControlAction.CANCEL_EVERYTHING, self._strategy(r))},
             "set": self._do_set,
+            "limit": self._do_limit,
+            "reload": self._do_reload,
             "beat": self._do_beat,
             "stop": self._do_stop,
         }
@@ -357,6 +361,24 @@ class LiveSession:
             raise ValueError(f"{name}: expected a number, found {value!r}")
         self.runner.set_parameter(number, name, value)
         return {"strategy": self.local.names[number], "parameters": self.view.parameters(number)}
+
+    def _do_limit(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = self._strategy(request)
+        scope = len(self.local.names) if chosen == ALL_STRATEGIES else chosen
+        self.runner.set_limit(scope, str(request.get("name")), request.get("value"))
+        return {"scope": request.get("strategy") or "account", "name": request.get("name")}
+
+    def _do_reload(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = self._strategy(request)
+        if chosen == ALL_STRATEGIES:
+            raise ValueError(f"strategy: say which of {', '.join(self.local.names)}")
+        old = type(self.local.setups[chosen].strategy)
+        file = str(request.get("file") or inspect.getsourcefile(old) or "")
+        cls = load_class(Path(file), old.__qualname__, old.__module__)
+        before = old.source_key()
+        if cls.source_key() != before:
+            self.runner.reload(chosen, cls)
+        return {"strategy": self.local.names[chosen], "before": before, "code": cls.source_key()}
 
     def _do_beat(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.kill.beat(self.host.now())

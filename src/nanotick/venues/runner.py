@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -42,6 +42,7 @@ from nanotick.core.records import (
 )
 from nanotick.engine.session import Session
 from nanotick.engine.session_loop import SessionState
+from nanotick.strategy.base import Strategy
 from nanotick.venues.feed import Feed, State
 from nanotick.venues.host import Host, Timer
 from nanotick.venues.paper import PaperAccount
@@ -407,6 +408,18 @@ class Runner:
         self.session.set_parameter(strategy, name, value, self.host.now())
         self._flush()
 
+    def set_limit(self, scope: int, name: str, value: Any) -> None:
+        """Change a limit; see `Session.set_limit`."""
+        self.session.set_limit(scope, name, value, self.host.now())
+        self._say("warning", "limit changed", scope=scope, limit=name, value=str(value))
+        self._flush()
+
+    def reload(self, strategy: int, cls: type[Strategy]) -> None:
+        """Let a strategy go on with other code; see `Session.reload`."""
+        self.session.reload(strategy, cls, self.host.now())
+        self._say("warning", "code changed", strategy=self.session.local.names[strategy], code=cls.source_key())
+        self._flush()
+
     def _flush(self) -> None:
         """Send what a call that was no event has led to."""
         if self._inside:
@@ -485,11 +498,3 @@ class Runner:
     def _say(self, level: str, message: str, **fields: Any) -> None:
         if self._log is not None:
             getattr(self._log, level)(message, **fields)
-
-
-def add_all(runner: Runner, feeds: Sequence[Feed], accounts: Mapping[int, Account]) -> None:
-    """Join feeds and accounts to a runner."""
-    for feed in feeds:
-        runner.add_feed(feed)
-    for venue, account in accounts.items():
-        runner.add_account(venue, account)
