@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nanotick.book import BookStore
+from nanotick.book.apply import apply_events
+from nanotick.cli.app import run
+from nanotick.core.arena import Arena
 from nanotick.core.instruments import Instrument
 from nanotick.core.records import BOTH_SIDES, EVENT, Flag, Kind, TradingStatus
 from nanotick.data.eventfile import EventFile, write_events
@@ -154,3 +158,25 @@ def test_a_recording_without_the_symbol_is_refused(tmp_path):
     with pytest.raises(ReplayedError, match="no symbol 'BBB'; there are AAA@XNAS"):
         venue(tmp_path, BOOK, symbols=("BBB",))
     assert len(EventFile.open(tmp_path / "day.nt")) == 6
+
+
+def test_a_recorded_day_replayed_is_the_recorded_day(shared_data, tmp_path):
+    """GOOG of 2012-06-21 (LOBSTER): the exchange's book equals the book of the events, at sixty times of the day."""
+    path = tmp_path / "day.nt"
+    source = shared_data / "lobster" / "GOOG_2012-06-21_10.zip"
+    if not source.exists():
+        pytest.skip(f"{source} is not there")
+    assert run(["data", "convert", str(source), "-o", str(path)]) == 0
+    host, source = ScriptedHost(), ReplayedMarket(path)
+    desk = Desk(host, PacedMarket(host, source, speed=100, warm_up=0), accounts=[Account("key")])
+    desk.start()
+    events = EventFile.open(path).events
+    events = events[(events["flags"] & int(Flag.LOCAL) != 0) & (events["kind"] < 32)].copy()
+    book, done = BookStore(Arena(4 << 30), "reference", 1, [1]), 0
+    for _ in range(60):
+        host.run(3.9)
+        apply_events(book.address, events.ctypes.data + 64 * done, source.rows - done, 0)
+        done = source.rows
+        for side in (1, -1):
+            assert desk.exchange.book.depth(0, side, 5).tolist() == book.depth(0, side, 5).tolist()
+    assert done == len(events) and source.refused == 0
