@@ -7,6 +7,10 @@ start and our fills since, fees in their own asset included:
 
 The first instrument of the table with the asset as its base carries the difference, if it is more than a lot: a balance
 that something else has changed is a break.
+
+A session that goes on after a crash no longer knows the balance it began with, nor the fees it paid in coins. Once what
+it has missed is booked, a balance near its positions is taken for the beginning (`begin_again`); one that is not is a
+break.
 """
 
 from __future__ import annotations
@@ -20,6 +24,45 @@ from nanotick.venues.desk_terms import assets_of
 from nanotick.wire.reports import Position, Report
 
 FILLS_KEPT = 1 << 16
+FEES_SHARE = Decimal("0.01")  # of a balance: what fees in coins may have come to before a crash
+
+
+def begin_again(held: Mapping[str, Decimal], ours: Mapping[str, Decimal], moved: Mapping[str, Decimal],
+                lots: Mapping[str, Decimal]) -> dict[str, Decimal] | None:  # fmt: skip
+    """Balances to begin with after a crash; None when one of them is too far from the positions.
+
+    Parameters
+    ----------
+    held : mapping of asset to Decimal
+        As the venue has them.
+    ours : mapping of asset to Decimal
+        Positions of the engine, of the assets that can be checked.
+    moved : mapping of asset to Decimal
+        By the fills counted since the restart.
+    lots : mapping of asset to Decimal
+        Smallest amount that is a difference.
+    """
+    for asset, known in ours.items():
+        there = held.get(asset, Decimal(0))
+        if abs(there - known) > lots[asset] + FEES_SHARE * max(abs(there), abs(known)):
+            return None
+    assets = held.keys() | moved.keys()
+    return {asset: held.get(asset, Decimal(0)) - moved.get(asset, Decimal(0)) for asset in assets}
+
+
+def checked_positions(
+    instruments: InstrumentTable, venue: str, position: Callable[[int], int], assets: Mapping[str, tuple[str, str]]
+) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Positions of the engine by asset, and their lots; assets that also pay for others are left out."""
+    ours: dict[str, Decimal] = {}
+    lots: dict[str, Decimal] = {}
+    paying = {quote for _, quote in assets.values()}
+    for number, item in enumerate(instruments):
+        base, _ = assets.get(item.symbol, ("", ""))
+        if item.venue == venue and base not in paying:
+            ours[base] = ours.get(base, Decimal(0)) + item.qty_decimal(position(number))
+            lots[base] = max(lots.get(base, Decimal(0)), Decimal(item.lot_size))
+    return ours, lots
 
 
 class SpotBalances:
@@ -78,6 +121,9 @@ class SpotBalances:
         """
         if not opened:
             self._start, self._moved = dict(held), {}
+        elif not self._start:
+            ours, lots = checked_positions(self._instruments, self._venue, self._position, self._assets)
+            self._start = begin_again(held, ours, self._moved, lots) or {}
         found = []
         for number, item in enumerate(self._instruments):
             if item.venue != self._venue:
@@ -86,7 +132,7 @@ class SpotBalances:
             known = item.qty_decimal(self._position(number))
             if self._carries[base] != number:
                 qty = known
-            elif not opened:
+            elif not opened or not self._start:
                 qty = held.get(base, Decimal(0))
             else:
                 expected = self._start.get(base, Decimal(0)) + self._moved.get(base, Decimal(0))

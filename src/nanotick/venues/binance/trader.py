@@ -26,6 +26,7 @@ from nanotick.core.secret import Secret
 from nanotick.venues.binance.session import BinanceSession, Done
 from nanotick.venues.limits import limits_of
 from nanotick.venues.rest import RestTrader
+from nanotick.venues.spot_balances import begin_again, checked_positions
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.wire.binance_orders import METHODS, encode, encode_rest, method_of, rest_request
 from nanotick.wire.binance_reports import decode_reply, used_of_headers
@@ -357,6 +358,9 @@ class BinanceTrader(RestTrader):
     def _positions(self, held: dict[str, Decimal]) -> list[Position]:
         if not self._opened:
             self._start, self._moved = held, {}
+        elif not self._start:
+            ours, lots = checked_positions(self.instruments, self.venue, self._position, self._assets)
+            self._start = begin_again(held, ours, self._moved, lots) or {}
         found = []
         for number, item in enumerate(self.instruments):
             base, _ = self._assets.get(item.symbol, ("", ""))
@@ -365,7 +369,7 @@ class BinanceTrader(RestTrader):
             known = item.qty_decimal(self._position(number))
             if self._carries[base] != number:
                 qty = known
-            elif not self._opened:
+            elif not self._opened or not self._start:
                 qty = held.get(base, Decimal(0))
             else:
                 expected = self._start.get(base, Decimal(0)) + self._moved.get(base, Decimal(0))
