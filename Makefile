@@ -1,5 +1,5 @@
 # Everything from nothing but Python 3.11+, pip and make. Each target prepares what it needs, once.
-#   make run     a synthetic order-book day, two strategies, one report
+#   make run     the embedded exchange behind real sockets, strategies trading it, a report
 #   make test    the per-commit test suite (ARGS="-k book" is passed on to pytest)
 #   make bench   benchmarks beside their peers (ARGS="NAME... --json")
 #   make lint    style, types, floors and the determinism lint
@@ -57,7 +57,7 @@ $(PEERS)/.stamp: requirements/peers.lock
 setup: $(VENV)/.dev
 
 run: $(VENV)/.core
-	@$(BIN)/nanotick demo $(ARGS)
+	@$(BIN)/nanotick run $(ARGS)
 
 # Kernels are compiled first, by one process: two test processes would each compile all of them.
 test: $(VENV)/.dev

@@ -18,7 +18,7 @@ from tests.venues.live import until
 from tests.venues.scripted import Delivered, S
 from tests.venues.test_served_alpaca import MARKET
 
-SYMBOLS = [item["symbol"] for item in MARKET["instruments"]]
+SYMBOLS = [item["symbol"] for item in MARKET["instruments"]]  # type: ignore[index]
 TABLE = InstrumentTable([Instrument(symbol, "ALPACA", 4, 0) for symbol in SYMBOLS])
 QUOTE, TRADE, GAP = int(Kind.QUOTE), int(Kind.TRADE), int(Kind.GAP)
 

@@ -289,7 +289,7 @@ def restore_at(directory: Path, snapshot: Path, to: int | None = None) -> Replay
 
 def _take_code_up(directory: Path, found: Replay, start: int) -> None:
     """Code that was changed before a snapshot: the snapshot holds the state, not the functions."""
-    kept = len(list((directory / CODE).glob("*.py")))
+    kept = len(sorted((directory / CODE).glob("*.py")))
     if start <= 0 or kept <= sum(bool(entry["file"]) for entry in found.header["strategies"]):
         return
     reader = _reader(directory)

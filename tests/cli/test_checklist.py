@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import pytest
+
+from nanotick.cli.checklist import checklist
+from nanotick.core.instruments import Instrument, InstrumentTable
+from nanotick.core.machine import OFF, ON, Setting
+from nanotick.engine.kill import ask_kill
+from nanotick.engine.local import StrategySetup
+from nanotick.risk.limits import RiskLimits
+from nanotick.strategies import built_in
+from nanotick.venues.live import AccountSpec, FeedSpec, LiveSettings
+from nanotick.venues.registry import package
+
+CLOCK = [Setting("clock sync", ON, "0.1 ms from UTC", "")]
+
+
+@pytest.fixture
+def good(tmp_path):
+    alpaca = package("alpaca")
+    return LiveSettings(
+        directory=tmp_path / "state", instruments=InstrumentTable([Instrument("SPY", "ALPACA", 4, 0)]),
+        setups=[StrategySetup(built_in("glft")())], mode="live",
+        feeds=[FeedSpec(alpaca, "ALPACA", ("wss://stream.data.alpaca.markets",))],
+        accounts=[AccountSpec(alpaca, {"rest": "https://api.alpaca.markets"})],
+    )  # fmt: skip
+
+
+def failed(settings, machine=CLOCK):
+    return {point.name for point in checklist(settings, machine) if not point.ok}
+
+
+def test_a_careful_set_up_passes(good):
+    assert failed(good) == set()
+
+
+@pytest.mark.parametrize("limit", ["max_order_value", "max_daily_loss_share", "price_collar_share", "max_book_age_s"])
+def test_a_limit_left_out_stops_it(good, limit):
+    assert failed(replace(good, limits=RiskLimits(**{limit: "unlimited"}))) == {"limits of account"}
+    own = [StrategySetup(built_in("glft")(), limits=RiskLimits(**{limit: "unlimited"}), name="mine")]
+    assert failed(replace(good, setups=own)) == {"limits of mine"}
+
+
+def test_trading_with_oneself_stops_it(good):
+    assert failed(replace(good, limits=RiskLimits(self_trade="allow"))) == {"limits of account"}
+
+
+def test_a_pulled_kill_switch_stops_it(good):
+    good.directory.mkdir(mode=0o700)
+    ask_kill(good.directory, "yesterday")
+    assert failed(good) == {"kill switch"}
+
+
+def test_a_state_directory_open_to_others_stops_it(good):
+    good.directory.mkdir(mode=0o755)
+    assert failed(good) == {"state directory"}
+
+
+def test_plain_text_connections_stop_it(good):
+    account = replace(good.accounts[0], endpoints={"rest": "http://api.alpaca.markets"})
+    assert failed(replace(good, accounts=[account])) == {"encryption"}
+
+
+def test_a_clock_that_nobody_keeps_stops_it(good):
+    assert failed(good, [Setting("clock sync", OFF, "not synchronised", "start chrony")]) == {"clock sync"}
