@@ -88,3 +88,15 @@ def test_whatever_the_network_does_everything_settles(seed):
     assert len(coins.fills()) == len(coins.site.desk.fills(coins.account))
     placed = [order.client[:18] for order in coins.site.desk.orders(coins.account) if "r" not in order.client[18:]]
     assert len(placed) == len(set(placed))  # nothing was sent twice
+
+
+@pytest.mark.parametrize("seed", [6, 20, 31])
+def test_a_fill_missed_in_a_cut_is_found_though_history_was_read_for_another_order(seed):
+    """Cut every few seconds: what an inquiry has read of the history is not what the engine has been told."""
+    faults = Faults(cuts=1200.0, delay=0.05, delay_max_ns=300_000_000, error_undone=0.1)
+    run = Run(seed, faults, strategy={"share": 0.4})
+    run.run(60)
+    run.settle()
+    coins = run.coins
+    assert run.mischief.done["cuts"] > 5 and coins.trader.counts.unknown > 0
+    assert len(coins.fills()) == len(coins.site.desk.fills(coins.account))

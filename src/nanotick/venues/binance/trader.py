@@ -109,6 +109,7 @@ class BinanceTrader(RestTrader):
         self._prepared: set[tuple[int, int, int, int, bool]] = set()
         self.used: dict[tuple[str, int], Used] = {}
         self._latest: dict[str, int] = {}  # symbol -> trade id up to which every fill has been told
+        self._history: dict[str, set[int]] = {}  # trade ids that the venue has told of since, by symbol
         self._fills: set[tuple[str, str]] = set()
         self._fills_order: deque[tuple[str, str]] = deque()
         self._start: dict[str, Decimal] = {}  # balances at the session's start
@@ -259,8 +260,9 @@ class BinanceTrader(RestTrader):
         super()._note(report, working, now)
         if report.kind == _FILL and report.execution:
             self._count(report)
-            if self.state == TraderState.READY and report.execution.isdigit():
-                # before that, fills that were missed may lie between this one and the latest known
+            if self.state == TraderState.READY and report.execution.isdigit() and not self.unknown:
+                # at other times fills that were missed may lie between this one and the latest known
+                self._history.pop(report.symbol, None)
                 self._latest[report.symbol] = max(int(report.execution), self._latest.get(report.symbol, -1))
 
     def _count(self, fill: Report) -> None:
@@ -310,7 +312,7 @@ class BinanceTrader(RestTrader):
         start = str(max(0, since) // 1_000_000)
         asked = []
         for symbol in sorted(symbols):
-            known = self._latest.get(symbol, -1) if exact else -1
+            known = self._known(symbol) if exact else -1
             asked.append((symbol, {"fromId": str(known + 1)} if known >= 0 else {"startTime": start}))
         self._fills_page(asked, [], done)
 
@@ -333,12 +335,24 @@ class BinanceTrader(RestTrader):
             fills = [item for item in page if isinstance(item, Report)]
             found.extend(fills)
             last = max((int(fill.execution) for fill in fills), default=-1)
-            if last >= 0 and self.state != TraderState.READY:
-                self._latest[symbol] = max(last, self._latest.get(symbol, -1))
+            if self.state != TraderState.READY:
+                self._history.setdefault(symbol, set()).update(int(fill.execution) for fill in fills)
             rest = [(symbol, {"fromId": str(last + 1)})] if len(fills) >= _PAGE else []
             self._fills_page(rest + asked[1:], found, done)
 
         self._call("myTrades", {"symbol": symbol, **since, "limit": str(_PAGE)}, take)
+
+    def _known(self, symbol: str) -> int:
+        """Trade id up to which every fill has been told; -1 if none."""
+        latest, history = self._latest.get(symbol, -1), self._history.get(symbol, set())
+        for number in sorted(history):
+            if number > latest and (symbol, str(number)) not in self._fills:
+                break  # fetched for another order's sake, or of an order that is not known yet
+            latest = max(latest, number)
+            history.discard(number)
+        if latest >= 0:
+            self._latest[symbol] = latest
+        return latest
 
     def fetch_holdings(self, done: Callable[[list[Position | Balance] | None], None]) -> None:
         """As `Trader.fetch_holdings`: balances as positions of the instruments that carry them."""
