@@ -306,6 +306,22 @@ def test_missed_fills_are_fetched_from_the_one_after_the_last_told_and_count_onc
     assert account.trader.state == TraderState.READY, account.trader.reason
 
 
+def test_a_fill_of_an_order_whose_answer_was_lost_is_asked_about_by_the_venues_id(account):
+    account.command()
+    account.link.drop("reset")
+    account.host.run(S // 4)
+    account.greet()
+    account.answer("openOrders.status", [])
+    account.answer("myTrades", [trade_line(6, order=77)])
+    asked = account.sent("order.status")
+    assert asked["params"]["orderId"] == 77 and asked["params"]["symbol"] == "BTCUSDT"
+    account.reply(asked, {"symbol": "BTCUSDT", "orderId": 77, "clientOrderId": account.trader.ids.text(ID),
+                          "price": "100", "origQty": "1.0", "executedQty": "0.4", "status": "PARTIALLY_FILLED",
+                          "timeInForce": "GTC", "type": "LIMIT", "side": "BUY", "time": 1,
+                          "updateTime": 1})  # fmt: skip
+    assert [int(row["seq"]) for row in account.got.rows if row["kind"] == Kind.FILL] == [6]
+
+
 def test_balances_follow_fills_and_fees_and_a_difference_is_a_break(account):
     account.place()
     account.event()

@@ -42,6 +42,7 @@ TEST_STREAM = "wss://ws-api.testnet.binance.vision/ws-api/v3"
 SELF_TRADE = ("", "NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT")
 _PAGE = 1000
 _FILLS_KEPT = 1 << 16
+_STRANGE_KEPT = 4096
 _S = 1_000_000_000
 _FILL, _CANCEL = int(Kind.FILL), int(Kind.CANCEL)
 _POST_ONLY = int(CommandFlag.POST_ONLY)
@@ -110,6 +111,7 @@ class BinanceTrader(RestTrader):
         self.used: dict[tuple[str, int], Used] = {}
         self._latest: dict[str, int] = {}  # symbol -> trade id up to which every fill has been told
         self._history: dict[str, set[int]] = {}  # trade ids that the venue has told of since, by symbol
+        self._symbols: dict[str, str] = {}  # of orders in that history which are not known
         self._fills: set[tuple[str, str]] = set()
         self._fills_order: deque[tuple[str, str]] = deque()
         self._start: dict[str, Decimal] = {}  # balances at the session's start
@@ -211,6 +213,14 @@ class BinanceTrader(RestTrader):
         except Unsupported:
             method, params = method_of(Query(working.symbol, "", working.order))
         self._call(method, params, done)
+
+    def query_order(self, order: str, done: Callable[[list[Private] | None], None]) -> None:
+        """As `Trader.query_order`."""
+        symbol = self._symbols.get(order)
+        if symbol is None:
+            done([])
+        else:
+            self._call(*method_of(Query(symbol, "", order)), done)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -334,6 +344,11 @@ class BinanceTrader(RestTrader):
                 return
             fills = [item for item in page if isinstance(item, Report)]
             found.extend(fills)
+            for fill in fills:
+                if fill.order not in self._by_order:
+                    self._symbols[fill.order] = symbol
+            while len(self._symbols) > _STRANGE_KEPT:
+                del self._symbols[next(iter(self._symbols))]
             last = max((int(fill.execution) for fill in fills), default=-1)
             if self.state != TraderState.READY:
                 self._history.setdefault(symbol, set()).update(int(fill.execution) for fill in fills)
