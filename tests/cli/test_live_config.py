@@ -2,7 +2,9 @@ import pytest
 
 from nanotick.cli.app import USAGE, run
 from nanotick.cli.live_config import LiveConfig, live_config_from, read_dotenv, read_live_config, with_environment
+from nanotick.cli.run_session import LiveRun
 from nanotick.research.run_config import RunConfigError
+from nanotick.venues.registry import package
 
 TREE = {
     "feeds": {"providers": ["polygon"], "buffer_size": 4096, "latency_threshold": 2, "reconnect_interval": 5},
@@ -113,3 +115,22 @@ def test_run_refuses_with_a_next_step(arguments, words, capsys, monkeypatch, tmp
         monkeypatch.delenv(name, raising=False)
     assert run(["run", "--state", str(tmp_path / "state"), *arguments]) in (1, USAGE)
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys", "here", "data"),
+    [
+        ("shadow", {"BINANCE_API_KEY": "k", "BINANCE_API_SECRET": "s"}, True, "wss://stream.binance.com:9443"),
+        ("paper", {}, True, "wss://stream.binance.com:9443"),
+        ("paper", {"BINANCE_API_KEY": "k", "BINANCE_API_SECRET": "s"}, False, "wss://stream.testnet.binance.vision"),
+        ("live", {"BINANCE_API_KEY": "k", "BINANCE_API_SECRET": "s"}, False, "wss://stream.binance.com:9443"),
+    ],
+)
+def test_who_fills_and_whose_prices_are_heard(mode, keys, here, data, tmp_path):
+    asked = LiveConfig(mode=mode, venues=("binance",), state=str(tmp_path))
+    made = LiveRun(asked, keys, False, True, False)
+    source = package("binance")
+    account = made._account(source, None)
+    assert (account.paper is not None) == here
+    assert ("rest" in account.endpoints) == (not here)
+    assert [feed.endpoints for feed in made._feeds([source], None)] == [(data,)]

@@ -191,7 +191,9 @@ class LiveRun:
         for name in names:
             source = package(name)
             venue = next((p.table for p in packages if p.name == name), packages[0].table)
-            kind = "embedded" if venues is not None else "live" if self.asked.mode == "live" else "paper"
+            kind = "embedded" if venues is not None else "paper"
+            if venues is None and (self.asked.mode == "live" or any(self._fills_here(p) for p in packages)):
+                kind = "live"  # real prices, whoever fills
             if venues is not None:
                 url = venues.address(name, "ws")
                 keys = source.keys("feed", {}, {"key": venues.key, "secret": venues.secret})
@@ -201,6 +203,15 @@ class LiveRun:
             found.append(FeedSpec(source, venue, (url,), {**keys, **source.feed_settings.get(kind, {})}))
         return found
 
+    def _fills_here(self, source: VenuePackage) -> bool:
+        """Whether nothing is sent to a venue: in the shadow, and on paper without a paper account."""
+        if self.asked.mode == "shadow":
+            return True
+        if self.asked.mode != "paper":
+            return False
+        keys = [any(self.environment.get(name) for name in names) for names in source.trader_keys.values()]
+        return "paper" not in source.endpoints or (not source.feed_keys and not all(keys))
+
     def _account(self, source: VenuePackage, venues: EmbeddedVenues | None) -> AccountSpec:
         if venues is not None:
             keys = source.keys("trader", {}, {"key": venues.key, "secret": venues.secret})
@@ -208,7 +219,11 @@ class LiveRun:
             stream = venues.address(source.name, "ws") + source.paths["stream"]
             return AccountSpec(source, {"rest": address + source.paths["rest"], "stream": stream}, keys)
         mode = self.asked.mode
-        if mode == "shadow" or (mode == "paper" and "paper" not in source.endpoints):
+        if self._fills_here(source):
+            if mode == "paper":
+                self.say(
+                    f"{source.name}: no keys of a paper account: fills are simulated here, on live prices", "yellow"
+                )
             return AccountSpec(source, paper=rc.build_venue(self.asked.run))
         endpoints = dict(source.endpoints[mode])
         endpoints.pop("data", None)
