@@ -118,6 +118,12 @@ PACKAGES: dict[str, VenuePackage] = {
             listed="nanotick.venues.binance.listing:listed", paths={"rest": "", "stream": "/ws-api/v3"},
         ),
         VenuePackage(
+            "kraken", "KRAKEN", "nanotick.venues.kraken.feed:KrakenFeed", "nanotick.venues.kraken.trader:KrakenTrader",
+            {}, {"key": ("KRAKEN_API_KEY",), "secret": ("KRAKEN_API_SECRET",)},
+            {"live": {"rest": "https://api.kraken.com", "stream": "wss://ws-auth.kraken.com/v2",
+                      "data": "wss://ws.kraken.com/v2"}},
+        ),
+        VenuePackage(
             "polygon", "POLYGON", "nanotick.venues.polygon.feed:PolygonFeed", "",
             {"key": ("POLYGON_API_KEY",)}, {},
             {"live": {"data": "wss://socket.polygon.io"}, "paper": {"data": "wss://socket.polygon.io"}},

@@ -102,6 +102,10 @@ SERVED: dict[str, ServedVenue] = {
         "nanotick.venues.binance.served", "crypto", "BINANCE",
         "coins: REST, market streams, WebSocket API with orders and the user's events",
     ),
+    "kraken": ServedVenue(
+        "nanotick.venues.kraken.served", "crypto", "KRAKEN",
+        "coins: REST, market streams with checksums, private stream with orders and executions",
+    ),
     "polygon": ServedVenue(
         "nanotick.venues.polygon.served", "us-equities", "XNAS",
         "US stocks: trades, quotes and bars by WebSocket, past trades and quotes by REST",

@@ -10,15 +10,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from nanotick.venues.host import REQUEST_TIMEOUT_NS, Host, Timer
+from nanotick.venues.kraken.limits import COSTLY, COUNTERS, FREE
 from nanotick.venues.limiter import Decaying, RateLimiter
 from nanotick.venues.working import Limiter
 from nanotick.wire.kraken_trading import rest_request
 from nanotick.wire.requests import Response
 from nanotick.wire.signing import KrakenSigner
 
-COUNTERS = {"starter": (15, 0.33), "intermediate": (20, 0.5), "pro": (20, 1.0)}
-_FREE = frozenset(("GetWebSocketsToken", "AddOrder", "CancelOrder", "AmendOrder"))
-_COSTLY = frozenset(("TradesHistory", "Ledgers", "ClosedOrders"))
 _TRIES = 3  # of a request whose nonce was overtaken
 _US = 1_000
 
@@ -56,8 +54,8 @@ class PrivateRest:
             return
         name, params, answer, tries = self._waiting[0]
         now = self._host.now()
-        if name not in _FREE:
-            when = self.limiter.take(now, weight=2 if name in _COSTLY else 1)
+        if name not in FREE:
+            when = self.limiter.take(now, weight=2 if name in COSTLY else 1)
             if when > now:
                 if self._timer is None:
                     self._timer = self._host.at(when, self._again)

@@ -20,8 +20,9 @@ from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.host import Timer
+from nanotick.venues.kraken.limits import THRESHOLDS, amend_cost, cancel_cost
 from nanotick.venues.kraken.names import asset_of, symbols_of
-from nanotick.venues.kraken.rest import COUNTERS, PrivateRest
+from nanotick.venues.kraken.rest import PrivateRest
 from nanotick.venues.limiter import Decaying, RateLimiter
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
@@ -36,13 +37,10 @@ from nanotick.wire.signing import KrakenSigner
 
 REST = "https://api.kraken.com"
 STREAM = "wss://ws-auth.kraken.com/v2"
-THRESHOLDS = {"starter": (60, 1.0), "intermediate": (125, 2.34), "pro": (180, 3.75)}
 _S = 1_000_000_000
 _PAGE = 50
 _SWEEP = _S // 4
-_CANCEL_COSTS = ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1))  # order younger than s -> cost
-_AMEND_COSTS = ((5, 3), (10, 2), (15, 1))
-_FILL, _NEW, _CANCEL, _REPLACE = int(Kind.FILL), int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
+_FILL, _NEW, _CANCEL = int(Kind.FILL), int(Kind.NEW), int(Kind.CANCEL)
 _DEAD_MAN = "cancel_all_orders_after"
 PACE = Pace(
     ready_ns=20 * _S, dead_ns=15 * _S,  # heartbeats come every second
@@ -94,8 +92,8 @@ class KrakenTrader(RestTrader):
             raise ValueError(f"deadline: expected 0.5 to 60 s, found {deadline}")
         if dead_man and not 5 <= dead_man <= 86_400:
             raise ValueError(f"dead_man: expected 0 or 5 to 86400 s, found {dead_man}")
-        if tier not in COUNTERS:
-            raise ValueError(f"tier: expected one of {', '.join(COUNTERS)}, found {tier!r}")
+        if tier not in THRESHOLDS:
+            raise ValueError(f"tier: expected one of {', '.join(THRESHOLDS)}, found {tier!r}")
         symbols = [item.symbol for item in self.instruments if item.venue == self.venue]
         if settings.get("limiter") is None:
             limit, decay = THRESHOLDS[tier]
@@ -208,9 +206,8 @@ class KrakenTrader(RestTrader):
     def _weight(self, command: Command, working: Working, now: int) -> int:
         if command.kind == _NEW:
             return 1
-        age = (now - working.ts_sent) / _S
-        costs, base = (_CANCEL_COSTS, 0) if command.kind == _CANCEL else (_AMEND_COSTS, 1)
-        return base + next((cost for seconds, cost in costs if age < seconds), 0)
+        age = now - working.ts_sent
+        return cancel_cost(age) if command.kind == _CANCEL else amend_cost(age)
 
     def _transmit(self, asked: Asked, sent: Sent) -> None:
         deadline = self.venue_time() + self._deadline
