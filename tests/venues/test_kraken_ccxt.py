@@ -270,7 +270,7 @@ def test_ccxt_pro_follows_books_trades_orders_and_fills(served):
             order = await client.create_order_ws(SYMBOL, "limit", "buy", 0.01, low)
             heard = await asyncio.wait_for(waiting, 10)
             assert heard[-1]["id"] == order["id"]
-            await client.cancel_order_ws(order["id"], SYMBOL)
+            await client.cancel_order_ws(order["id"])
             mine = asyncio.ensure_future(client.watch_my_trades(SYMBOL))
             await asyncio.sleep(0.2)
             await client.create_order(SYMBOL, "market", "buy", 0.001)

@@ -10,6 +10,7 @@ import pytest
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import CommandFlag, Kind, OrderType, RejectReason, ReportFlag, TimeInForce
 from nanotick.core.secret import Secret
+from nanotick.venues.kraken.listing import listed
 from nanotick.venues.kraken.names import asset_of, symbols_of
 from nanotick.venues.kraken.trader import KrakenTrader
 from nanotick.venues.limiter import Decaying, RateLimiter
@@ -358,3 +359,20 @@ def test_settings_that_kraken_has_not_are_refused():
     for settings, words in (({"deadline": 0.1}, "deadline"), ({"dead_man": 2}, "dead_man"), ({"tier": "x"}, "tier")):
         with pytest.raises(ValueError, match=words):
             Account(**settings)
+
+
+def test_what_kraken_lists_has_its_scales():
+    host, told = ScriptedHost(), []
+    listed(host, "https://k", ["BTC/USDT"], lambda found, why: told.append((found, why)))
+    pair = {"altname": "XBTUSDT", "wsname": "XBT/USDT", "base": "XXBT", "quote": "USDT", "pair_decimals": 1,
+            "lot_decimals": 8, "ordermin": "0.00005", "costmin": "0.5", "tick_size": "0.1",
+            "status": "online"}  # fmt: skip
+    body = {"error": [], "result": {"XBTUSDT": pair, "DARK": {**pair, "wsname": ""}}}
+    host.answer(200, json.dumps(body).encode())
+    (found, why), *_ = told
+    item, rules = found["BTC/USDT"]
+    assert why == "" and list(found) == ["BTC/USDT"] and (rules.base, rules.trading) == ("BTC", True)
+    assert (item.price_decimals, item.qty_decimals, item.tick_size, item.min_qty) == (1, 8, "0.1", "0.00005")
+    listed(host, "https://k", ["XBT/USDT"], lambda found, why: told.append((found, why)))
+    host.answer(200, json.dumps(body).encode())
+    assert told[1][0] is None and "lists no XBT/USDT" in told[1][1]

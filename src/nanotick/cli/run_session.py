@@ -171,7 +171,7 @@ class LiveRun:
     def _listed(self, source: VenuePackage, host: Any, symbols: Sequence[str]) -> list[Any]:
         """Instruments as the venue lists them."""
         kind = "live" if self.asked.mode in ("live", "shadow") else "paper"
-        rest = self.asked.endpoints.get(f"{source.name}.rest", source.endpoints[kind]["rest"])
+        rest = self.asked.endpoints.get(f"{source.name}.rest", _endpoints(source, kind)["rest"])
         answers: list[tuple[Any, str]] = []
 
         def done(found: Any, why: str) -> None:
@@ -195,10 +195,10 @@ class LiveRun:
             if venues is None and (self.asked.mode == "live" or any(self._fills_here(p) for p in packages)):
                 kind = "live"  # real prices, whoever fills
             if venues is not None:
-                url = venues.address(name, "ws")
+                url = venues.address(name, "ws") + source.paths.get("data", "")
                 keys = source.keys("feed", {}, {"key": venues.key, "secret": venues.secret})
             else:
-                url = self.asked.endpoints.get(f"{name}.data") or source.endpoints[kind]["data"]
+                url = self.asked.endpoints.get(f"{name}.data") or _endpoints(source, kind)["data"]
                 keys = source.keys("feed", self.environment)
             found.append(FeedSpec(source, venue, (url,), {**keys, **source.feed_settings.get(kind, {})}))
         return found
@@ -313,6 +313,11 @@ class LiveRun:
 _lines: list[str] = []
 _wake = threading.Event()
 _thread: threading.Thread | None = None
+
+
+def _endpoints(source: VenuePackage, kind: str) -> Mapping[str, str]:
+    """Addresses of a kind of account; of the live one where the venue has no other."""
+    return source.endpoints.get(kind) or source.endpoints["live"]
 
 
 def _print_later(line: str) -> None:

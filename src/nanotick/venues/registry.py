@@ -40,7 +40,7 @@ class VenuePackage:
     listed : str
         `module:function` that asks the venue: `listed(host, rest, symbols, done)`.
     paths : mapping of str to str
-        Of a served venue on one port: what follows the port, by argument of the trader.
+        Of a served venue on one port: what follows the port, by argument of the trader; `data` for the feed.
     """
 
     name: str
@@ -122,6 +122,8 @@ PACKAGES: dict[str, VenuePackage] = {
             {}, {"key": ("KRAKEN_API_KEY",), "secret": ("KRAKEN_API_SECRET",)},
             {"live": {"rest": "https://api.kraken.com", "stream": "wss://ws-auth.kraken.com/v2",
                       "data": "wss://ws.kraken.com/v2"}},
+            listed="nanotick.venues.kraken.listing:listed",
+            paths={"rest": "", "stream": "/private/v2", "data": "/v2"},
         ),
         VenuePackage(
             "polygon", "POLYGON", "nanotick.venues.polygon.feed:PolygonFeed", "",

@@ -109,7 +109,9 @@ class PublicHub:
         if not len(rows):
             return None
         columns: Any = [rows[name].tolist() for name in ("side", "price", "qty", "id", "ts_venue")]
-        return encode_messages([self._trade(listing, *row, True) for row in zip(*columns, strict=True)])
+        return encode_messages(
+            [self._trade(listing, a, b, c, d, e, True) for a, b, c, d, e in zip(*columns, strict=True)]
+        )
 
     def leave_trades(self, listing: Listing, hear: Hear) -> None:
         """Not any more."""
