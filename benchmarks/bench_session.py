@@ -16,6 +16,7 @@ from nanotick.core.records import RECORD_SIZE
 from nanotick.data.synthetic import synthetic_day
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.session import Session
+from nanotick.risk.dynamic import DynamicLimits
 from nanotick.risk.limits import RiskLimits
 from nanotick.strategies import built_in
 
@@ -35,20 +36,28 @@ def _events() -> tuple[Any, InstrumentTable]:
     return day.events[:EVENTS].copy(), day.instruments
 
 
-def _session(table: InstrumentTable, directory: Path | None) -> Session:
-    local = LocalSide(
-        Arena(_SMALL.arena_bytes), table, [StrategySetup(built_in("imbalance")(), cash=10**12)], RiskLimits(), _SMALL
-    )
+# every dynamic limit is on and none is reached
+_WATCHED = DynamicLimits(
+    target_volatility_share=100, drawdown_start_share="0.09", max_rejects=1_000_000, max_losing_fills=1_000_000,
+    max_messages_per_fill=1_000_000, max_repeats=1_000_000, max_price_move_share=10, max_silence_s=86_400,
+    max_feed_silence_s=86_400,
+)  # fmt: skip
+
+
+def _session(table: InstrumentTable, directory: Path | None, watched: bool) -> Session:
+    limits = RiskLimits(dynamic=_WATCHED if watched else "unlimited")
+    setups = [StrategySetup(built_in("imbalance")(), cash=10**12)]
+    local = LocalSide(Arena(_SMALL.arena_bytes), table, setups, limits, _SMALL)
     return Session(local, directory, sample_interval_ns=0)
 
 
-def _ns_an_event(journaled: bool) -> float:
+def _ns_an_event(journaled: bool, watched: bool = False) -> float:
     """Thread time of a block of events through the whole step, the median of five sessions."""
     events, table = _events()
     samples = []
     for _ in range(5):
         directory = Path(tempfile.mkdtemp(prefix="nanotick-bench-"))
-        with _session(table, directory / "journal" if journaled else None) as session:
+        with _session(table, directory / "journal" if journaled else None, watched) as session:
             block = events.copy()
             session.start(int(block["ts_recv"][0]))
             time.sleep(0.05)
@@ -67,6 +76,12 @@ def _ns_an_event(journaled: bool) -> float:
 def session_event() -> float:
     """Journal, step, journal of the commands."""
     return _ns_an_event(True)
+
+
+@benchmark("dynamic_limits", "what dynamic limits add to an event, all of them on", unit="ns", reach="<= 50")
+def dynamic_limits() -> float:
+    """A session with them against one without, neither journaled."""
+    return max(0.0, _ns_an_event(False, True) - _ns_an_event(False))
 
 
 @benchmark("session_journaling", "what the journal adds to an event and its commands", unit="ns", reach="<= 100")

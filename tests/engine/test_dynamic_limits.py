@@ -211,6 +211,11 @@ def test_too_many_messages_for_each_fill_trip_once_there_are_enough_to_judge() -
     later(desk, 1)
     told = events(desk)
     assert (RiskCheck.ORDER_TO_FILL, 5, 4) in told and told[0][0] == RiskCheck.ORDER_TO_FILL
+    desk = desk_with(max_messages_per_fill=20, ratio_messages=2)
+    for n in range(8):
+        desk.quote(9_990 - n, 10_010, sizes=BUY)
+    later(desk, 1)
+    assert not events(desk)
 
 
 def test_a_strategy_that_repeats_itself_is_off_until_a_person_turns_it_on() -> None:
@@ -280,6 +285,9 @@ def test_a_book_that_is_rebuilt_is_no_jump() -> None:
         later(desk, 1)
         desk.event(Kind.LEVEL, price=9_999, qty=5, side=1, flags=int(Flag.LAST))
         later(desk, 1)
+    for price in (9_000, 9_999):
+        desk.event(Kind.LEVEL, price=price, qty=0, side=1, flags=int(Flag.LAST))  # one side alone
+    desk.event(Kind.TRADE, price=8_000, qty=1, side=-1)
     desk.event(Kind.GAP, seq=5, word=3, flags=int(Flag.LAST))
     desk.event(Kind.LEVEL, price=9_000, qty=5, side=-1, flags=int(Flag.LAST))
     assert not events(desk)

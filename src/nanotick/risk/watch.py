@@ -289,10 +289,9 @@ def watch_price(risk: int, instrument: int, whole: bool, now: int) -> int:
 def integer_root(value: int) -> int:
     """Largest integer whose square is not above a value of less than 2**62."""
     root = int(math.sqrt(value))
+    # below 2**62 the float's root is never too small: what its 53 bits lose is less than half a step of the root
     while root * root > value:
         root -= 1
-    while (root + 1) * (root + 1) <= value:
-        root += 1
     return root
 
 
