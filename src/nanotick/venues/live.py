@@ -31,7 +31,7 @@ from nanotick.engine.collect import Collector, make_ready
 from nanotick.engine.kill import KillSwitch, read_latch
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.output import RunCounters, RunOutput
-from nanotick.engine.paper import PaperVenue
+from nanotick.engine.paper import PaperVenue, paper_next, paper_rows, paper_send, paper_take
 from nanotick.engine.risk_status import risk_status
 from nanotick.engine.session import Session
 from nanotick.engine.session_loop import run_due, run_events, run_next, run_unjournaled
@@ -216,7 +216,8 @@ class LiveSession:
 
     def _warm(self) -> None:
         """Compile what the first event and the first order would have to wait for."""
-        for entry in (run_events, run_due, run_next, run_unjournaled):
+        paper = (paper_rows, paper_send, paper_take, paper_next) if self.runner.papers else ()
+        for entry in (run_events, run_due, run_next, run_unjournaled, *paper):
             make_ready(entry)
         for feed in self.runner.feeds:
             feed.new_frames()

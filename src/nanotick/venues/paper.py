@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nanotick.core.records import command_at, event_at
 from nanotick.engine.paper import PAPER_REPORTS, PaperVenue
 from nanotick.venues.host import Host, Timer
 from nanotick.venues.working import TraderState
@@ -50,7 +51,8 @@ class PaperAccount:
             self._timer.cancel()
 
     def market(self, address: int, count: int) -> None:
-        """Market data as it comes, before the session sees it."""
+        """Market data as it comes, before the session sees it; what was due before it is told first."""
+        self.catch_up(int(event_at(address).ts_recv))
         if self.exchange.rows(address, count):
             self.reason = f"the paper exchange stopped: {self.exchange.venue.status!r}"
             self.state = TraderState.BROKEN
@@ -60,7 +62,7 @@ class PaperAccount:
     def send(self, address: int) -> None:
         """Take one COMMAND record."""
         self.commands += 1
-        self.exchange.send(address, self.host.now())
+        self.exchange.send(address, int(command_at(address).ts))  # decided then, however late the loop is
         self._plan()
 
     def _plan(self) -> None:
@@ -77,16 +79,18 @@ class PaperAccount:
 
     def _take(self) -> None:
         self._timer = None
-        if self.state == TraderState.DOWN:
-            return
-        while True:
-            count = self.exchange.take(self.host.now())
+        self.catch_up(self.host.now())
+        self._plan()
+
+    def catch_up(self, until: int) -> None:
+        """Tell what has arrived by a time, ns UTC."""
+        while self.state != TraderState.DOWN:
+            count = self.exchange.take(until)
             if count:
                 self.reports += count
                 self._deliver(self._address, count)
             if count < PAPER_REPORTS:
                 break
-        self._plan()
 
     def status(self) -> dict[str, Any]:
         """For people and programs."""

@@ -267,6 +267,8 @@ class Runner:
         self._begin()
         if self.phase != Phase.FAILED:
             try:
+                for account in self.papers:
+                    account.catch_up(now)
                 began = self._counter()
                 self.session.due(now)
                 if self.session.waiting:
