@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -206,4 +207,19 @@ def test_the_control_socket_answers_a_program(market, tmp_path):
     assert answers[0]["mode"] == "paper" and answers[1]["strategies"][0]["name"] == "Quoter"
     session.stop()
     run_until(host, lambda: session.over, 10)
+    session.close()
+
+
+def test_published_limits_are_kept_and_counted_in_one_place(market, tmp_path):
+    host, _, port = market
+    asked = settings(tmp_path / "state", port, Quoter())
+    asked.accounts = [replace(asked.accounts[0], limited=True)]
+    session = LiveSession(host, asked)
+    trader = next(iter(session.runner.accounts.values()))
+    now = host.now()
+    taken = sum(trader.limiter.take(now) <= now for _ in range(300))
+    assert 100 <= taken < 200  # 200 a minute, a fifth of them kept for cancels
+    assert trader.limiter.take(now, True) <= now
+    assert (tmp_path / "state" / "limits-alpaca").exists()
+    session.runner.phase = Phase.STOPPED
     session.close()

@@ -19,6 +19,7 @@ from nanotick.core.log import Log
 from nanotick.research import run_config as rc
 from nanotick.risk.limits import RiskLimits
 from nanotick.venues.embedded import EmbeddedVenues
+from nanotick.venues.limits import VENUES
 from nanotick.venues.live import AccountSpec, FeedSpec, LiveSession, LiveSettings
 from nanotick.venues.registry import VenuePackage, package
 
@@ -229,7 +230,7 @@ class LiveRun:
         endpoints.pop("data", None)
         for name in endpoints:
             endpoints[name] = self.asked.endpoints.get(f"{source.name}.{name}", endpoints[name])
-        return AccountSpec(source, endpoints, source.keys("trader", self.environment))
+        return AccountSpec(source, endpoints, source.keys("trader", self.environment), limited=source.name in VENUES)
 
     # --- trading ------------------------------------------------------------------------------------------------------
 

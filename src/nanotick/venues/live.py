@@ -42,12 +42,13 @@ from nanotick.risk.limits import RiskLimits
 from nanotick.venues.control import ControlServer
 from nanotick.venues.host import Host
 from nanotick.venues.latency import Latencies
+from nanotick.venues.limits import limits_of
 from nanotick.venues.paper import PaperAccount
 from nanotick.venues.registry import VenuePackage
 from nanotick.venues.runner import Phase, Runner
 from nanotick.venues.trader import Trader
 from nanotick.venues.trader_base import engine_orders
-from nanotick.venues.working import TraderConfig
+from nanotick.venues.working import Limiter, TraderConfig
 from nanotick.wire.client_ids import SESSIONS
 
 CAPACITY = Capacity(book_orders=1 << 18, book_levels=1 << 19, orders=1 << 18)
@@ -73,6 +74,7 @@ class AccountSpec:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     paper: VenueConfig | None = None
+    limited: bool = False  # keep the venue's published rate limits, counts shared with other processes of this machine
 
 
 @dataclass
@@ -196,13 +198,20 @@ class LiveSession:
             trader = spec.package.load("trader")(
                 self.host, table, venue, number, engine_orders(local.orders), runner.deliver, self.settings.trader,
                 log=self.log.bind() if self.log is not None else None, position=local.portfolio.position,
-                **spec.endpoints, **spec.keys,
+                limiter=self._limiter(spec) if spec.limited else None, **spec.endpoints, **spec.keys,
             )  # fmt: skip
             trader.on_latency = self.latency.recorder(table.venues.index(venue))
             if self.resumed:
                 rows = (row for row in local.orders.orders.view[: local.orders.used] if 2 <= row["state"] < 7)
                 trader.resume(rows, self.session.now, self.session.begun)
             runner.add_account(table.venues.index(venue), trader)
+
+    def _limiter(self, spec: AccountSpec) -> Limiter:
+        """The venue's published limits; every session of this state directory counts in one place."""
+        table = self.local.instruments
+        symbols = [item.symbol for item in table if item.venue == spec.package.table]
+        shared = self.settings.directory / f"limits-{spec.package.name}"
+        return limits_of(spec.package.name, symbols=symbols, shared=shared)
 
     def _connect_feeds(self) -> None:
         paper = bool(self.runner.papers)

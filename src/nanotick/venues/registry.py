@@ -126,6 +126,11 @@ PACKAGES: dict[str, VenuePackage] = {
             paths={"rest": "", "stream": "/private/v2", "data": "/v2"},
         ),
         VenuePackage(
+            "finnhub", "FINNHUB", "nanotick.venues.finnhub.feed:FinnhubFeed", "", {"key": ("FINNHUB_API_KEY",)}, {},
+            {"live": {"data": "wss://ws.finnhub.io"}, "paper": {"data": "wss://ws.finnhub.io"}}, frozenset(("key",)),
+            instrument=_stock("FINNHUB"),
+        ),
+        VenuePackage(
             "polygon", "POLYGON", "nanotick.venues.polygon.feed:PolygonFeed", "",
             {"key": ("POLYGON_API_KEY",)}, {},
             {"live": {"data": "wss://socket.polygon.io"}, "paper": {"data": "wss://socket.polygon.io"}},
