@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ from nanotick.core.records import (
 from nanotick.engine.session import Session
 from nanotick.engine.session_loop import SessionState
 from nanotick.strategy.base import Strategy
+from nanotick.venues.account import Account, Latency
 from nanotick.venues.feed import Feed, State
 from nanotick.venues.host import Host, Timer
 from nanotick.venues.paper import PaperAccount
@@ -69,38 +70,6 @@ class Phase(IntEnum):
     STOPPING = 2
     STOPPED = 3
     FAILED = 4  # the journal has stopped: cancels only
-
-
-class Account(Protocol):
-    """Where commands go: a trader, or a paper account."""
-
-    venue: str
-    state: TraderState
-    on_state: Callable[[Any], None]
-
-    def start(self) -> None:
-        """Connect; `on_state` tells when it is READY."""
-        ...
-
-    def stop(self) -> None:
-        """Disconnect."""
-        ...
-
-    def send(self, address: int) -> None:
-        """Take one COMMAND record."""
-        ...
-
-    def status(self) -> dict[str, Any]:
-        """For people and programs."""
-        ...
-
-
-class Latency(Protocol):
-    """What takes measurements; see `venues.latency`."""
-
-    def record(self, venue: int, stage: str, ns: int) -> None:
-        """Count one time."""
-        ...
 
 
 class Runner:
