@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nanotick.cli.live_config import LOG_LEVELS, PROFILES, TIER_1, LiveConfig
+from nanotick.cli.run_screen import RunScreen
 from nanotick.core.instruments import InstrumentTable
 from nanotick.core.log import Log
 from nanotick.research import run_config as rc
@@ -58,10 +59,14 @@ class LiveRun:
         self.session: LiveSession | None = None
         self._interrupts = 0
         self._next_line = 0.0
+        self._screen: RunScreen | None = None
+        self._unsaid: list[tuple[str, str]] = []
 
     def say(self, text: str, style: str = "") -> None:
-        """A line for people."""
-        if not self.quiet:
+        """A line for people; while the screen has the terminal, one for afterwards."""
+        if self._screen is not None:
+            self._unsaid.append((text, style))
+        elif not self.quiet:
             self.console.print(Text(text, style=style), soft_wrap=True)
 
     # --- the parts ----------------------------------------------------------------------------------------------------
@@ -88,6 +93,7 @@ class LiveRun:
                     self._trade(host, session)
                 finally:
                     session.close()
+                    self._end_screen()
             return self._report(session, compiled, json_path, html)
         finally:
             if venues is not None:
@@ -235,10 +241,12 @@ class LiveRun:
     # --- trading ------------------------------------------------------------------------------------------------------
 
     def _trade(self, host: Any, session: LiveSession) -> None:
-        session.kill.catch({signal.SIGUSR1: "kill", signal.SIGTERM: "stop"})
+        session.kill.catch({signal.SIGUSR1: "kill", signal.SIGTERM: "stop", signal.SIGHUP: "stop"})
         before = signal.signal(signal.SIGINT, lambda number, frame: self._interrupted())
         deadline = time.monotonic() + _PATIENCE_S
-        if not self.quiet and not self.live:
+        if self.live:
+            self._screen = RunScreen(self.directory)
+        elif not self.quiet:
             session.on_trade = self._trade_line
         try:
             session.start()
@@ -255,6 +263,10 @@ class LiveRun:
             return
         if self._interrupts:
             session.stop("Ctrl-C")
+        if self._screen is not None and not self._screen.alive:
+            self._end_screen()
+            self.say("the session goes on: `nanotick top` shows it again, Ctrl-C ends it")
+            session.on_trade = self._trade_line
         if session.runner.phase == Phase.CONNECTING and time.monotonic() > deadline:
             waiting = [f"{s['venue']} {s['protocol']}: {s['state']} {s.get('error') or s.get('reason') or ''}".strip()
                        for s in (*session.runner.status()["feeds"], *session.runner.status()["accounts"])]  # fmt: skip
@@ -264,6 +276,16 @@ class LiveRun:
             self._next_line = time.monotonic() + _PLAIN_S
             self._line(session)
         host.at(host.now() + 50_000_000, lambda: self._watch(host, session, deadline))
+
+    def _end_screen(self) -> None:
+        """The terminal is ours again."""
+        if self._screen is None:
+            return
+        self._screen.close()
+        self._screen, self.live = None, False
+        for text, style in self._unsaid:
+            self.say(text, style)
+        self._unsaid.clear()
 
     def _interrupted(self) -> None:
         self._interrupts += 1

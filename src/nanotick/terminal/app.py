@@ -321,6 +321,9 @@ class Top(App[int]):
 
     def on_seen(self, message: Seen) -> None:
         """Show a status."""
+        if message.status["phase"] == "stopped":
+            self.exit(0)
+            return
         self.status, self._trouble = message.status, ""
         self._draw()
 
@@ -439,6 +442,11 @@ class Top(App[int]):
     def action_leave(self) -> None:
         """Leave the session to itself."""
         self.exit(0)
+
+    def action_suspend_process(self) -> None:
+        """Ctrl-Z suspends a screen of its own; one on a session's terminal stays, for no shell would wake it."""
+        if self._on_interrupt is None:
+            super().action_suspend_process()
 
     def action_interrupt(self) -> None:
         """Ctrl-C: the session's where it runs on this terminal, else as q."""

@@ -76,8 +76,9 @@ class EmbeddedVenues:
         paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
         environment = {**os.environ, "PYTHONPATH": paths, "NANOTICK_EMBEDDED_KEYS": f"{self.key}:{self.secret}"}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+            process_group=0,  # Ctrl-C is for the session, which cancels its orders here before it ends
+        )  # fmt: skip
         self._said: list[bytes] = []
         self._lines: list[bytes] = []
         threads = [threading.Thread(target=self._hear, daemon=True), threading.Thread(target=self._first, daemon=True)]
