@@ -33,7 +33,7 @@ def replay(
     Parameters
     ----------
     journal
-        Directory of a session's journal.
+        Directory of a session's journal, or the archive that it has become.
     verify
         Check every segment first (records, marks, hashes), and write VERIFIED or what differs.
     to
@@ -47,15 +47,15 @@ def replay(
     """
     from nanotick.core.journal_reader import inspect
     from nanotick.engine import session_replay
+    from nanotick.engine.session_archive import opened_session
 
     started = time.perf_counter()
-    damage: list[str] = []
-    if verify and journal.is_dir():
-        damage = inspect(journal).damage
-    if damage:
-        return _refuse(journal, damage, as_json)
-    with _bar("replaying", quiet or as_json) as progress:
-        found = session_replay.replay(journal, to, progress, changed_code, session_replay.last_sequence(journal))
+    with opened_session(journal) as opened:
+        damage = inspect(opened).damage if verify and opened.is_dir() else []
+        if damage:
+            return _refuse(journal, damage, as_json)
+        with _bar("replaying", quiet or as_json) as progress:
+            found = session_replay.replay(opened, to, progress, changed_code, session_replay.last_sequence(opened))
     _show(journal, found, as_json, verify, time.perf_counter() - started)
     return 0 if found.difference is None else 1
 

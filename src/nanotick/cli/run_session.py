@@ -21,7 +21,7 @@ from nanotick.research import run_config as rc
 from nanotick.risk.limits import RiskLimits
 from nanotick.venues.embedded import EmbeddedVenues
 from nanotick.venues.limits import VENUES
-from nanotick.venues.live import AccountSpec, FeedSpec, LiveSession, LiveSettings
+from nanotick.venues.live import AccountSpec, FeedSpec, LiveSession, LiveSettings, archive_old
 from nanotick.venues.registry import VenuePackage, package
 
 MARKET = "us-equities"
@@ -93,8 +93,15 @@ class LiveRun:
                     self._trade(host, session)
                 finally:
                     session.close()
+<<<<<<< HEAD
                     self._end_screen()
             return self._report(session, compiled, json_path, html)
+=======
+            code = self._report(session, compiled, json_path, html)
+            for path in archive_old(self.directory):
+                self.say(f"archived {path}", "dim")
+            return code
+>>>>>>> 489b8e3 (Archive ended sessions, and replay from the archive)
         finally:
             if venues is not None:
                 venues.close()

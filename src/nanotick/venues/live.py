@@ -3,7 +3,7 @@
     state/                     one directory a desk
       identity.json            number of its client order ids
       killed.json, kill        the kill switch's latch and file
-      sessions/0001/           one journal a session; the last one goes on if it was not ended
+      sessions/0001/           one journal a session; the last one goes on if it was not ended, old ones are archives
       nanotick.log
 
 `LiveSession` puts together what the modules of this floor do and owns nothing of its own but that order.
@@ -34,6 +34,7 @@ from nanotick.engine.output import RunCounters, RunOutput
 from nanotick.engine.paper import PaperVenue, paper_next, paper_rows, paper_send, paper_take
 from nanotick.engine.risk_status import risk_status
 from nanotick.engine.session import Session
+from nanotick.engine.session_archive import archive_session
 from nanotick.engine.session_loop import run_due, run_events, run_next, run_unjournaled
 from nanotick.engine.session_replay import session_header
 from nanotick.engine.view import RunView
@@ -413,6 +414,13 @@ def _session_number(directory: Path) -> int:
     return number
 
 
+def archive_old(directory: Path, keep: int = 10) -> list[Path]:
+    """Compress the ended sessions of a state directory but for the newest; gives the archives made."""
+    base = directory / "sessions"
+    old = sorted(path for path in base.iterdir() if path.is_dir() and path.name.isdigit())[: -keep or None]
+    return [archive_session(path) for path in old]
+
+
 def _next_journal(directory: Path) -> tuple[Path, bool]:
     """Directory of the session that begins now, and whether it is the last one that goes on."""
     from nanotick.core.journal_segment import JournalError
@@ -422,9 +430,8 @@ def _next_journal(directory: Path) -> tuple[Path, bool]:
 
     base = directory / "sessions"
     base.mkdir(mode=0o700, exist_ok=True)
-    numbers = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
-    if numbers:
-        last = base / f"{numbers[-1]:04d}"
+    numbers = sorted(int(path.name.partition(".")[0]) for path in base.iterdir() if path.name[:1].isdigit())
+    if numbers and (last := base / f"{numbers[-1]:04d}").is_dir():
         try:
             record = last_record(last)
         except JournalError:
