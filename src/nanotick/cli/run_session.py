@@ -93,15 +93,11 @@ class LiveRun:
                     self._trade(host, session)
                 finally:
                     session.close()
-<<<<<<< HEAD
                     self._end_screen()
-            return self._report(session, compiled, json_path, html)
-=======
             code = self._report(session, compiled, json_path, html)
             for path in archive_old(self.directory):
                 self.say(f"archived {path}", "dim")
             return code
->>>>>>> 489b8e3 (Archive ended sessions, and replay from the archive)
         finally:
             if venues is not None:
                 venues.close()
