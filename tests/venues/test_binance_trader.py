@@ -10,7 +10,7 @@ from nanotick.core.secret import Secret
 from nanotick.orders.records import FILLED
 from nanotick.venues.binance.trader import BinanceTrader
 from nanotick.venues.limits import limits_of
-from nanotick.venues.working import NoLimit, TraderState
+from nanotick.venues.working import NoLimit, TraderConfig, TraderState
 from nanotick.wire.requests import Command
 from nanotick.wire.signing import BinanceHmac, sorted_text
 from tests.venues.scripted import MS, Delivered, S, ScriptedHost
@@ -338,6 +338,21 @@ def test_balances_follow_fills_and_fees_and_a_difference_is_a_break(account):
         account.host.run(2 * S)
         account.reconcile(balances={"USDT": "960", "BTC": "0.299", "ETH": "0"}, fills=[])
     assert account.trader.state == TraderState.BROKEN and "BTCUSDT" in account.trader.reason
+
+
+def test_coins_that_are_there_can_be_left_alone():
+    account = Account(config=TraderConfig(holdings="leave"))
+    taken = []
+    account.trader.on_holding = lambda *holding: taken.append(holding)
+    account.ready(balances={"USDT": "1000", "BTC": "2", "ETH": "1"})
+    account.place()
+    account.event()
+    account.fill(5, "0.4", state="FILLED")
+    account.positions[0] = 40_000_000  # of what was traded, and nothing else
+    account.rows[ID]["state"] = FILLED
+    account.host.run(60 * S)
+    account.reconcile(balances={"USDT": "960", "BTC": "2.399", "ETH": "1"}, fills=[])
+    assert account.trader.state == TraderState.READY and not taken
 
 
 def test_coins_paid_for_other_coins_are_no_break():

@@ -184,7 +184,7 @@ def trader_config(values: Mapping[str, Any], where: str) -> TraderConfig:
     made: dict[str, Any] = {}
     for name, value in values.items():
         if name in ("foreign_orders", "holdings"):
-            allowed = ("adopt", "cancel", "refuse") if name == "foreign_orders" else ("adopt", "refuse")
+            allowed = ("adopt", "cancel", "refuse") if name == "foreign_orders" else ("adopt", "leave", "refuse")
             if value not in allowed:
                 raise RunConfigError(f"{where}.{name}: expected one of {', '.join(allowed)}, found {value!r}")
             made[name] = value

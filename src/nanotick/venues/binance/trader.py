@@ -385,8 +385,11 @@ class BinanceTrader(RestTrader):
         self._call("account.status", {}, take)
 
     def _positions(self, held: dict[str, Decimal]) -> list[Position]:
+        leave = self.config.holdings == "leave"
         if not self._opened:
             self._start, self._moved = held, {}
+        elif not self._start and leave:
+            self._start = {name: held[name] - self._moved.get(name, Decimal(0)) for name in held}
         elif not self._start:
             ours, lots = checked_positions(self.instruments, self.venue, self._position, self._assets)
             self._start = begin_again(held, ours, self._moved, lots) or {}
@@ -397,6 +400,8 @@ class BinanceTrader(RestTrader):
                 continue
             known = item.qty_decimal(self._position(number))
             if self._carries[base] != number:
+                qty = known
+            elif not self._opened and leave:
                 qty = known
             elif not self._opened or not self._start:
                 qty = held.get(base, Decimal(0))
