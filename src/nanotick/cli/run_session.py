@@ -210,7 +210,8 @@ class LiveRun:
             else:
                 url = self.asked.endpoints.get(f"{name}.data") or _endpoints(source, kind)["data"]
                 keys = source.keys("feed", self.environment)
-            found.append(FeedSpec(source, venue, (url,), {**keys, **source.feed_settings.get(kind, {})}))
+            urls = tuple(part.strip() for part in url.split(","))
+            found.append(FeedSpec(source, venue, urls, {**keys, **source.feed_settings.get(kind, {})}))
         return found
 
     def _fills_here(self, source: VenuePackage) -> bool:

@@ -30,7 +30,8 @@ class VenuePackage:
     feed_keys, trader_keys : mapping of str to tuple of str
         Argument of the class, and the environment variables that may hold it, the first that is set.
     endpoints : mapping of str to mapping of str to str
-        By kind of account (`live`, `paper`): addresses by argument; `data` is the feed's.
+        By kind of account (`live`, `paper`): addresses by argument; `data` is the feed's, one or more with commas
+        between them, tried in turn.
     feed_settings : mapping of str to mapping of str to value
         By kind of account: further arguments of the feed.
     secrets : frozenset of str
@@ -112,7 +113,9 @@ PACKAGES: dict[str, VenuePackage] = {
             {
                 "paper": {"rest": "https://testnet.binance.vision", "data": "wss://stream.testnet.binance.vision",
                           "stream": "wss://ws-api.testnet.binance.vision/ws-api/v3"},
-                "live": {"rest": "https://api.binance.com", "data": "wss://stream.binance.com:9443",
+                "live": {"rest": "https://api.binance.com",
+                         "data": "wss://stream.binance.com:9443,wss://stream.binance.com:443,"
+                                 "wss://data-stream.binance.vision",
                          "stream": "wss://ws-api.binance.com:443/ws-api/v3"},
             },
             listed="nanotick.venues.binance.listing:listed", paths={"rest": "", "stream": "/ws-api/v3"},
