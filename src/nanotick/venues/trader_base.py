@@ -311,7 +311,8 @@ class TraderBase:
             "venue": self.venue, "protocol": self.name, "state": self.state.name.lower(), "reason": self.reason,
             "orders": sum(not w.ended for w in self._working.values()), "unknown": self.unknown,
             "unanswered": len(self._sent), "breaks": list(self.breaks), "refusal": self.refusal,
-            **{name: value for name, value in vars(self.counts).items() if isinstance(value, int)},
+            **{name: n for name, n in vars(self.counts).items() if isinstance(n, int) and name != "unknown"},
+            "ever_unknown": self.counts.unknown,
         }  # fmt: skip
 
 
