@@ -49,6 +49,7 @@ from nanotick.strategy.base import Strategy
 GATEWAY_RECORDS = 4 * OUTPUT_RESERVE
 SNAPSHOT_RECORDS = 5_000_000  # a second or two of replay
 SNAPSHOTS = "snapshots"
+_STATE, _COUNT = (int(SESSION.fields[name][1]) // 8 for name in ("state", "gateway_count"))  # type: ignore[index]
 _CRASH_NAMES = {int(Kind.NEW): "new", int(Kind.CANCEL): "cancel", int(Kind.REPLACE_ORDER): "replace"}
 
 
@@ -230,12 +231,23 @@ class Session:
         self.row["gateway_address"], self.row["gateway_limit"] = self._gateway.address, GATEWAY_RECORDS
         self.row["sample_interval"], self.row["next_sample"] = sample_interval_ns, INFINITE
         self._record = session_at(self.address)
+        self._words = self.region.view.view(np.int64).data  # for what is looked at after every frame
         self._one = np.zeros(1, EVENT)
+
+    @property
+    def commands_bytes(self) -> memoryview:
+        """All the room for commands that wait for the gateway, as bytes."""
+        return memoryview(self._gateway.view.view(np.uint8)).cast("B")
 
     @property
     def state(self) -> SessionState:
         """Why the last block ended."""
         return SessionState(self._record.state)
+
+    @property
+    def full(self) -> int:
+        """`state` as a number: 0 when the last block ended because it was done."""
+        return self._words[_STATE]
 
     @property
     def now(self) -> int:
@@ -436,7 +448,7 @@ class Session:
     @property
     def waiting(self) -> int:
         """Commands that wait for the gateway."""
-        return int(self._record.gateway_count)
+        return self._words[_COUNT]
 
     def commands(self) -> npt.NDArray[Any]:
         """The commands that wait for the gateway (a view, dtype COMMAND)."""
@@ -444,14 +456,14 @@ class Session:
 
     def send(self, gateway: Gateway) -> int:
         """Give the gateway what waits; gives how many."""
-        count = int(self._record.gateway_count)
+        count: int = self._words[_COUNT]
         if count:
             if ARMED.label:
                 self._crash_at_commands("before")
             gateway.send(self.commands_address, count)
             if ARMED.label:
                 self._crash_at_commands("sent")
-            self._record.gateway_count = 0
+            self._words[_COUNT] = 0
         return count
 
     def _crash_at_commands(self, where: str) -> None:

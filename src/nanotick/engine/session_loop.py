@@ -174,8 +174,8 @@ def _live(session: int, event_address: int) -> int:
     return _DONE if _hand_on(session) else _FAILED
 
 
-@kernel("i8(i8,i8,i8)")
-def run_events(session: int, events_address: int, count: int) -> int:
+@kernel
+def take_events(session: int, events_address: int, count: int) -> int:
     """Run the step over consecutive events; gives how many were taken, `state` says why not all."""
     run = session_at(session)
     run.state = _DONE
@@ -184,6 +184,12 @@ def run_events(session: int, events_address: int, count: int) -> int:
         if run.state != _DONE:
             return i
     return count
+
+
+@kernel("i8(i8,i8,i8)")
+def run_events(session: int, events_address: int, count: int) -> int:
+    """`take_events`, from Python."""
+    return take_events(session, events_address, count)
 
 
 @kernel("i8(i8,i8,i8)")

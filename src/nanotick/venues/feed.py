@@ -37,6 +37,9 @@ from nanotick.wire.messages import Notice
 from nanotick.wire.reports import EVENT_STRUCT
 
 Deliver = Callable[[int, int], None]  # address of EVENT records, how many
+# a frame and its time of receipt, through all there is to do: 0 when it is done, how many records of it are still to be
+# delivered, or a negative number when it has not been read
+Turn = Callable[[bytes | memoryview, int], int]
 _S = 1_000_000_000
 _GAP, _GAP_FLAGS = int(Kind.GAP), int(BOTH_SIDES | Flag.LAST)
 _SHOWN = 200  # bytes of a refused frame in the log
@@ -98,6 +101,7 @@ class Conversation:
         self.feed, self.url, self.delivering = feed, url, delivering
         self.frames = feed.new_frames()
         self.deliver = feed.deliver
+        self.turn: Turn | None = feed.turns(self.frames)
         self.state = State.CONNECTING
         self.link: Link | None = None
         self.over = False
@@ -124,14 +128,21 @@ class Conversation:
         self.last_ns = now
         self.messages += 1
         self.bytes += len(data)
-        frames = self.frames
-        try:
-            count = frames.read(data, now)
-        except WireError as error:
-            self.feed.refuse(self, error, data)
-            return
-        if frames.told and not self.feed.told(self):
-            return
+        frames, count = self.frames, -1
+        if self.turn is not None and self.delivering:
+            count = self.turn(data, now)
+            if count >= 0 and frames.told:
+                frames.forget()
+            if count == 0:
+                return
+        if count < 0:
+            try:
+                count = frames.read(data, now)
+            except WireError as error:
+                self.feed.refuse(self, error, data)
+                return
+            if frames.told and not self.feed.told(self):
+                return
         if count and self.delivering:
             self.deliver(self._address, count)
 
@@ -220,6 +231,7 @@ class Feed:
         self.current: Conversation | None = None
         self.successor: Conversation | None = None
         self.running = False
+        self.turns: Callable[[Any], Turn | None] = lambda frames: None  # whoever delivers may offer a shorter way
         self.error = ""  # the last one, for people
         self.refused: Counter[str] = Counter()
         self.attempts = self.reconnects = self.gaps = 0

@@ -30,6 +30,7 @@ IDLE_S = 45.0  # less than the minute that load balancers keep an idle connectio
 CONNECT_S = 10.0
 _NS = 1e-9
 _LATE = b"not sent: no connection was free in time"
+_EMPTY = b"0\r\n\r\n"
 _BODIES = frozenset(("POST", "PUT", "PATCH"))
 
 
@@ -176,8 +177,8 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes, answer: Answer, deadline: float) -> None:
         """Send a request whose answer is wanted by `deadline`, loop time."""
         self._answer = answer
-        self._last(deadline)
         self._transport.write(data)
+        self._last(deadline)
 
     def rest(self, until: float) -> None:
         """Stay open without a request until then."""
@@ -253,6 +254,7 @@ class Pool:
         self._context = context if secure else None
         self._fixed = f"Host: {name}\r\nAccept-Encoding: identity\r\n"
         self._connect = connect
+        self._kept: tuple[str, Any, bytes] = ("", None, b"")  # path, headers and head of the last POST
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._opening = 0
@@ -263,7 +265,7 @@ class Pool:
     def ask(self, request: Request, answer: Answer, timeout_ns: int) -> None:
         """Send a request and hand over its answer, later and once."""
         try:
-            data = encode_request(request, self._fixed)
+            data = self._encode(request)
         except (RequestError, UnicodeEncodeError) as error:
             self.loop.call_soon(self.tell, answer, Response(0, body=f"not sent: {error}".encode()))
             return
@@ -283,6 +285,18 @@ class Pool:
             task.add_done_callback(self._tasks.discard)
         if self._sweep is None or self._sweep.when() > deadline:
             self._watch_queue()
+
+    def _encode(self, request: Request) -> bytes:
+        """As `encode_request`; the head of a POST that comes again and again is kept."""
+        method, path, headers, body = request
+        if method != "POST":
+            return encode_request(request, self._fixed)
+        kept_path, kept_headers, head = self._kept
+        if path != kept_path or headers is not kept_headers:
+            whole = encode_request(request._replace(body=b""), self._fixed)
+            head = whole[: whole.rindex(_EMPTY)]
+            self._kept = path, headers, head
+        return b"%b%d\r\n\r\n%b" % (head, len(body), body)
 
     def free(self, connection: Connection) -> None:
         """A connection has done its request."""

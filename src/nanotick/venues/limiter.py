@@ -278,6 +278,8 @@ class RateLimiter:
     def __init__(self, rules: Sequence[Rule], shared: Path | None = None) -> None:
         self.rules = tuple(rules)
         self.refused = 0  # times that `take` said later
+        self._spare: str | None = None
+        self._keyed = any(rule.key for rule in self.rules)
         starts, size = [], 2  # digest of the rules, end of a block
         for rule in self.rules:
             starts.append(size)
@@ -345,33 +347,54 @@ class RateLimiter:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
+    def spare(self, key: str = "") -> bool:
+        """Whether `look` has seen that one more order of weight one passes, now and at any later time.
+
+        What is used up falls as time passes, until something more is taken or told: then it must be looked at anew.
+        """
+        return self._spare == key if self._keyed else self._spare is not None
+
+    def look(self, now: int, key: str = "") -> None:
+        """Find out whether one more order of weight one would pass; says nothing of counts that others share."""
+        self._spare = key if self._file < 0 and self._when(now, False, 1, 1, key)[0] <= now else None
+
     def _take(self, now: int, cancel: bool, weight: int, orders: int, key: str) -> int:
+        self._spare = None
+        when, chosen = self._when(now, cancel, weight, orders, key)
+        if when > now:
+            self.refused += 1
+            return when
+        for rule, base, amount in chosen:
+            rule.add(self._cells, base, now, amount)
+        return now
+
+    def _when(
+        self, now: int, cancel: bool, weight: int, orders: int, key: str
+    ) -> tuple[int, list[tuple[Rule, int, int]]]:
+        """The earliest time for a request, and the rules that count it, each with its cells and the amount."""
         cells, when = self._cells, now
         if cells[1] > when:
             when = int(cells[1])
-        chosen = []
+        chosen: list[tuple[Rule, int, int]] = []
         for rule, base in self._rules:
             amount = weight if rule.charge == "weight" else orders if rule.charge == "orders" else 1
             if not amount or (rule.key and rule.key != key):
                 continue
             budget = rule.limit if cancel else rule.budget
             if amount > budget:
-                return _NEVER
+                return _NEVER, chosen
             when = max(when, rule.at(cells, base, now, amount, budget))
             chosen.append((rule, base, amount))
-        if when > now:
-            self.refused += 1
-            return when
-        for rule, base, amount in chosen:
-            rule.add(cells, base, now, amount)
-        return now
+        return when, chosen
 
     def blocked(self, until: int) -> None:
         """The venue has said to wait (429 with Retry-After, 418): nothing is allowed before `until`, ns UTC."""
         self._cells[1] = max(self._cells[1], until)
+        self._spare = None
 
     def told(self, used: Iterable[Used], now: int) -> None:
         """What the venue says is used up, as its answers carry it; raises our counts, never lowers them."""
+        self._spare = None
         for each in used:
             for rule, base in self._rules:
                 window = getattr(rule, "window", None)
@@ -380,6 +403,7 @@ class RateLimiter:
 
     def count(self, key: str, value: int, now: int) -> None:
         """The venue's own counter for a key (Kraken's `ratecounter`)."""
+        self._spare = None
         for rule, base in self._rules:
             if rule.key == key:
                 rule.told(self._cells, base, now, value)

@@ -48,6 +48,7 @@ from nanotick.venues.feed import Feed, State
 from nanotick.venues.host import Host, Timer
 from nanotick.venues.paper import PaperAccount
 from nanotick.venues.trader_base import TraderBase
+from nanotick.venues.turn import FrameTurn, frame_turn
 from nanotick.venues.working import TraderState
 from nanotick.wire.fields import ident
 from nanotick.wire.json_text import WireError, rounded, scaled
@@ -59,6 +60,7 @@ UNKNOWN_PATIENCE_NS = 25 * SECOND
 _VENUE = 60  # offset of the venue's number in a command
 _KIND = 61
 _CANCEL_ALL = int(Kind.CANCEL_ALL)
+_OUTPUT_FULL, _DONE = int(SessionState.OUTPUT_FULL), int(SessionState.DONE)
 _STATUS_FLAGS = int(BOTH_SIDES | Flag.LAST)
 
 
@@ -119,12 +121,15 @@ class Runner:
         self.phase = Phase.CONNECTING
         self.reason = ""
         self.on_phase: Callable[[Runner], None] = lambda runner: None
-        self.events = self.turns = 0
+        self.counter = counter
         self._log, self._latency, self._counter, self._on_records = log, latency, counter, on_records
+        self._events = self._turns = 0
+        self._short: list[FrameTurn] = []
         self._inside = False
         self._held: deque[npt.NDArray[Any]] = deque()
         self._timer: Timer | None = None
         self._deadline: Timer | None = None
+        self._commands = session.commands_bytes
         self._drained, self._drain_ns, self._duration = 0, drain_ns, 0
         self._flatten = False
         self._instruments = session.local.instruments
@@ -145,6 +150,25 @@ class Runner:
     def add_feed(self, feed: Feed) -> None:
         """Listen to a feed made with `deliver` of this runner, or `deliver_market` where an account is paper."""
         self.feeds.append(feed)
+        if feed.deliver == self.deliver:
+            feed.turns = self._short_way
+
+    def _short_way(self, frames: Any) -> FrameTurn | None:
+        """For a new connection of a feed: frame to commands in one compiled call."""
+        turn = frame_turn(self, frames)
+        if turn is not None:
+            self._short.append(turn)
+        return turn
+
+    @property
+    def events(self) -> int:
+        """Events taken."""
+        return self._events + sum(turn.done[1] for turn in self._short)
+
+    @property
+    def turns(self) -> int:
+        """Times that events came, one or many."""
+        return self._turns + sum(turn.done[0] for turn in self._short)
 
     def start(self) -> None:
         """Connect everything; trading begins by itself."""
@@ -188,8 +212,8 @@ class Runner:
     def _turn(self, address: int, count: int) -> None:
         session, done = self.session, 0
         began = self._counter()
-        self.turns += 1
-        self.events += count
+        self._turns += 1
+        self._events += count
         try:
             while True:
                 done += session.take(address + done * RECORD_SIZE, count - done)
@@ -197,19 +221,31 @@ class Runner:
                     self._send(began)
                 elif done == count:
                     return
-                if session.state == SessionState.OUTPUT_FULL:
+                state = session.full
+                if state == _OUTPUT_FULL:
                     self._drain()
-                if done == count and session.state == SessionState.DONE:
+                if done == count and state == _DONE:
                     return
         except JournalError as error:
             self._fail(str(error))
 
+    def finish(self, address: int, count: int, began: int) -> None:
+        """After a compiled turn: send what it has led to, and take the `count` events that it left."""
+        self._inside = True
+        try:
+            if self.session.waiting:
+                self._send(began)
+            if count:
+                self._turn(address, count)
+            while self._held:
+                self._turn_held()
+        finally:
+            self._inside = False
+
     def _send(self, began: int) -> None:
         decided = self._counter()
-        sent_before = self.session.waiting
-        address = self.session.commands_address
-        venue = ctypes.c_uint8.from_address(address + _VENUE).value
-        self.session.send(self)
+        venue = self._commands[_VENUE]
+        sent_before = self.session.send(self)
         if self._latency is not None:
             sent = self._counter()
             self._latency.record(venue, "decision", decided - began)
@@ -217,10 +253,12 @@ class Runner:
 
     def send(self, commands_address: int, count: int) -> None:
         """As `Gateway.send`: each command to the account of its venue."""
+        commands = self._commands
         for i in range(count):
-            address = commands_address + i * RECORD_SIZE
-            account = self.accounts.get(ctypes.c_uint8.from_address(address + _VENUE).value)
-            if ctypes.c_uint8.from_address(address + _KIND).value == _CANCEL_ALL:
+            begin = i * RECORD_SIZE
+            address = commands_address + begin
+            account = self.accounts.get(commands[begin + _VENUE])
+            if commands[begin + _KIND] == _CANCEL_ALL:
                 for each in self.accounts.values():
                     each.send(address)
             elif account is not None:

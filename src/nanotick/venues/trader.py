@@ -216,6 +216,9 @@ class Trader(TraderBase):
 
     def answer(self, sent: Sent, told: list[Private] | None) -> None:
         """What came back for a request: its reply and what else it holds; None for no answer that can be read."""
+        if not sent.request:  # an end of the connection that was noticed while it was being sent
+            self.host.at(self.host.now(), lambda: self.answer(sent, told))
+            return
         if self._sent.pop(sent.request, None) is None:
             return  # settled by a timeout before; what the answer says comes by inquiry
         if sent.timer is not None:

@@ -43,12 +43,21 @@ class Limiter(Protocol):
         """The venue has said how much of its limits is used."""
         ...
 
+    def spare(self, key: str = "") -> bool:
+        """Whether one more order of weight one is sure to pass; never says so of its own accord (`look`)."""
+        ...
+
+    def look(self, now: int, key: str = "") -> None:
+        """Find out for `spare`."""
+        ...
+
 
 class NoLimit:
     """A limiter that allows everything but what the venue itself has forbidden."""
 
     def __init__(self) -> None:
         self.until = 0
+        self._spare = True
 
     def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """As `Limiter.take`."""
@@ -57,9 +66,18 @@ class NoLimit:
     def blocked(self, until: int) -> None:
         """As `Limiter.blocked`."""
         self.until = max(self.until, until)
+        self._spare = False
 
     def told(self, used: Iterable[Used], now: int) -> None:
         """As `Limiter.told`: counts nothing."""
+
+    def spare(self, key: str = "") -> bool:
+        """As `Limiter.spare`."""
+        return self._spare
+
+    def look(self, now: int, key: str = "") -> None:
+        """As `Limiter.look`."""
+        self._spare = self.until <= now
 
 
 @dataclass(slots=True)

@@ -49,9 +49,10 @@ FRAME = np.dtype(
         ("buffer_address", "<i8"),  # room for `capacity` bytes and the line feed that ends every scan
         ("capacity", "<i8"),
         ("ts_recv", "<i8"),  # ns UTC, of the frame to be read
+        ("scanned", "<i8"),  # frames that the kernel has read whole
     ]
 )
-_TS_RECV = 3  # its place in the record
+_TS_RECV, _SCANNED = 3, 4  # their places in the record
 frame_at = record_at(FRAME, "LiveFrame")
 
 
@@ -64,7 +65,10 @@ def equity_frame(state: int, data: int, size: int) -> int:
     begin = frame.buffer_address
     copy_bytes(begin, data, size)
     store_u8(begin + size, 10)
-    return read_equities(frame.scan_address, begin, size, frame.ts_recv)
+    count = read_equities(frame.scan_address, begin, size, frame.ts_recv)
+    if count >= 0:
+        frame.scanned += 1
+    return count
 
 
 @kernel
@@ -81,7 +85,10 @@ def binance_frame(state: int, data: int, size: int) -> int:
     if feeds != 0:
         return SHAPE
     store_u8(begin + size, 10)
-    return read_frame(frame.scan_address, begin, size, frame.ts_recv)
+    count = read_frame(frame.scan_address, begin, size, frame.ts_recv)
+    if count >= 0:
+        frame.scanned += 1
+    return count
 
 
 class LiveFrames:
@@ -129,11 +136,13 @@ class LiveFrames:
         self.rows = MarketRows(instruments, venue, by_order)
         self.notices: list[Notice] = []
         self.sequences: list[int] = []
-        self.frames = self.scanned = self.refused = 0
+        self._read = self.refused = 0  # by the general path
         self._decode = _CODECS[protocol]
         self.told = False
         self._markets = listed_markets(instruments, venue)
         self._scan: Callable[[bytes | memoryview], int] | None = None
+        self._frame = np.zeros(1, dtype=FRAME)
+        self.fields = self._frame.view(np.int64).data
         if not kernel or protocol not in ("polygon", "alpaca", "binance"):
             return
         handler = binance_frame if protocol == "binance" else equity_frame
@@ -145,11 +154,26 @@ class LiveFrames:
             self._state["dialect"] = POLYGON if protocol == "polygon" else ALPACA
         self._state["out_address"], self._state["capacity"] = self.events.ctypes.data, capacity
         self._buffer = np.zeros(MAX_FRAME + 1, dtype=np.uint8)
-        self._frame = np.zeros(1, dtype=FRAME)
         self._frame["scan_address"], self._frame["buffer_address"] = self._state.ctypes.data, self._buffer.ctypes.data
         self._frame["capacity"] = MAX_FRAME
-        self._fields = self._frame.view(np.int64).data
         self._scan = frame_entry(handler, f"{__name__}.{handler.__name__}", int(self._frame.ctypes.data))
+
+    @property
+    def scanned(self) -> int:
+        """Frames that the kernel has read whole."""
+        return int(self.fields[_SCANNED])
+
+    @property
+    def frames(self) -> int:
+        """Frames read."""
+        return self._read + self.scanned
+
+    @property
+    def kernel(self) -> tuple[Callable[[int, int, int], int], int] | None:
+        """What reads hot frames: the kernel and the address of its FRAME; None where the general path reads all."""
+        if self._scan is None:
+            return None
+        return binance_frame if self.protocol == "binance" else equity_frame, int(self._frame.ctypes.data)
 
     @property
     def chains(self) -> npt.NDArray[Any]:
@@ -164,18 +188,21 @@ class LiveFrames:
         WireError
             The frame is no message of the protocol, too large, or gives more records than there is room for.
         """
-        self.frames += 1
         if self._scan is not None:
-            self._fields[_TS_RECV] = ts_recv
+            self.fields[_TS_RECV] = ts_recv
             count = self._scan(frame)
             if count >= 0:
-                self.scanned += 1
                 if self.told:
-                    self.notices, self.sequences, self.told = [], [], False
+                    self.forget()
                 return count
         return self._general(bytes(frame), ts_recv)
 
+    def forget(self) -> None:
+        """Nothing was said besides market data."""
+        self.notices, self.sequences, self.told = [], [], False
+
     def _general(self, frame: bytes, ts_recv: int) -> int:
+        self._read += 1
         try:
             if len(frame) > MAX_FRAME:
                 raise WireError(f"a frame of {len(frame):,} bytes; expected at most {MAX_FRAME:,}")

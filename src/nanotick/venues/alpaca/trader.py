@@ -18,7 +18,7 @@ from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.private import PrivateStream
-from nanotick.venues.rest import RestTrader
+from nanotick.venues.written import WritingTrader
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.wire import fields
 from nanotick.wire.alpaca_trading import decode_reply, decode_stream, encode, encode_stream, order_status
@@ -41,7 +41,7 @@ _PLAIN = (
 _PACE = Pace(ready_ns=8_000_000_000, backoff=BackoffLimits(cap_ns=8_000_000_000))
 
 
-class AlpacaTrader(RestTrader):
+class AlpacaTrader(WritingTrader):
     """One Alpaca account; parameters as in `Trader`.
 
     Parameters

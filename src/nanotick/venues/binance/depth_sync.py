@@ -86,14 +86,19 @@ class BinanceConversation(Conversation):
         self.last_ns = now
         self.messages += 1
         self.bytes += len(data)
-        frames = self.frames
-        try:
-            count = frames.read(data, now)
-        except WireError as error:
-            self.feed.refuse(self, error, data)
-            return
-        if frames.told and not self.feed.told(self):
-            return
+        frames, count = self.frames, -1
+        if self.turn is not None and not self.apart:
+            count = self.turn(data, now)
+            if count >= 0 and frames.told:
+                frames.forget()
+        if count < 0:
+            try:
+                count = frames.read(data, now)
+            except WireError as error:
+                self.feed.refuse(self, error, data)
+                return
+            if frames.told and not self.feed.told(self):
+                return
         if count == 0:
             return
         if self.apart or self._head[_KIND_AT] == _GAP:

@@ -25,9 +25,9 @@ from nanotick.core.records import CommandFlag, Kind, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.binance.session import BinanceSession, Done
 from nanotick.venues.limits import limits_of
-from nanotick.venues.rest import RestTrader
 from nanotick.venues.spot_balances import begin_again, checked_positions
 from nanotick.venues.working import Sent, TraderState, Working
+from nanotick.venues.written import WritingTrader
 from nanotick.wire.binance_orders import METHODS, encode, encode_rest, method_of, rest_request
 from nanotick.wire.binance_reports import decode_reply, used_of_headers
 from nanotick.wire.order_text import BinanceOrderWriter, OrderWriter
@@ -57,7 +57,7 @@ def signer_of(key: str, secret: Secret) -> BinanceSigner:
     return BinanceHmac(key, secret)
 
 
-class BinanceTrader(RestTrader):
+class BinanceTrader(WritingTrader):
     """One Binance spot account; parameters as in `Trader`.
 
     Parameters
