@@ -1,12 +1,12 @@
-"""A live session whose network is cut off at the socket: real feed, engine, journal, trader and HTTP or WebSocket client.
+"""A live session whose network is cut off at the socket: feed, engine, journal, trader and client are real.
 
     with AlpacaBench() as bench:
         for _ in range(n):
             bench.frame()                     # frame bytes in, order bytes out into `bench.wire`
 
-What is real: `Conversation.message`, the frame kernel, the session with its journal on a disk, risk, the trader with its
-books of what is working, the HTTP client's pool (or the link's `send`). What is not: the kernel's socket calls; `Wire`
-takes the bytes and notes when. Orders are settled by a report between two frames, outside of what is measured.
+What is real: `Conversation.message`, the frame kernel, the session with its journal on a disk, risk, the trader with
+its books of what is working, the HTTP client's pool (or the link's `send`). What is not: the system's socket calls;
+`Wire` takes the bytes and notes when. Orders are settled by reports between two frames, outside of what is measured.
 """
 
 import shutil
@@ -45,7 +45,9 @@ from nanotick.wire.requests import Request, Response
 SYMBOLS = 69
 EACH = 10  # frames to an order
 _SMALL = Capacity(book_orders=1 << 14, book_levels=1 << 14, orders=1 << 16, output=1 << 18, arena_bytes=4 << 30)
-_FAST = RiskLimits(max_orders_per_second=1_000_000, max_messages_per_second=1_000_000)  # the rest as they are by default
+_FAST = RiskLimits(
+    max_orders_per_second=1_000_000, max_messages_per_second=1_000_000
+)  # the rest as they are by default
 _clock = time.perf_counter_ns
 
 
@@ -304,7 +306,7 @@ class Bench:
         self.close()
 
 
-_KEYS = {"key": "k" * 20, "secret": Secret("s" * 40)}
+_KEYS: dict[str, Any] = {"key": "k" * 20, "secret": Secret("s" * 40)}
 
 
 class AlpacaBench(Bench):
@@ -318,7 +320,7 @@ class AlpacaBench(Bench):
 
     def make_feed(self) -> Feed:
         """As `Bench.make_feed`."""
-        return AlpacaFeed(self.host, self.table, "ALPACA", self.runner.deliver, stream="sip", **_KEYS)  # type: ignore[arg-type]
+        return AlpacaFeed(self.host, self.table, "ALPACA", self.runner.deliver, stream="sip", **_KEYS)
 
     def make_trader(self, limiter: Any) -> Trader:
         """As `Bench.make_trader`."""

@@ -49,7 +49,7 @@ from nanotick.strategy.base import Strategy
 GATEWAY_RECORDS = 4 * OUTPUT_RESERVE
 SNAPSHOT_RECORDS = 5_000_000  # a second or two of replay
 SNAPSHOTS = "snapshots"
-_STATE, _COUNT = (int(SESSION.fields[name][1]) // 8 for name in ("state", "gateway_count"))  # type: ignore[index]
+STATE, _COUNT = (int(SESSION.fields[name][1]) // 8 for name in ("state", "gateway_count"))  # type: ignore[index]
 _CRASH_NAMES = {int(Kind.NEW): "new", int(Kind.CANCEL): "cancel", int(Kind.REPLACE_ORDER): "replace"}
 
 
@@ -231,23 +231,14 @@ class Session:
         self.row["gateway_address"], self.row["gateway_limit"] = self._gateway.address, GATEWAY_RECORDS
         self.row["sample_interval"], self.row["next_sample"] = sample_interval_ns, INFINITE
         self._record = session_at(self.address)
-        self._words = self.region.view.view(np.int64).data  # for what is looked at after every frame
+        self.commands_bytes = self._gateway.view.view(np.uint8).data  # all the room for those that wait
+        self.words = self.region.view.view(np.int64).data  # for what is looked at after every frame
         self._one = np.zeros(1, EVENT)
-
-    @property
-    def commands_bytes(self) -> memoryview:
-        """All the room for commands that wait for the gateway, as bytes."""
-        return memoryview(self._gateway.view.view(np.uint8)).cast("B")
 
     @property
     def state(self) -> SessionState:
         """Why the last block ended."""
         return SessionState(self._record.state)
-
-    @property
-    def full(self) -> int:
-        """`state` as a number: 0 when the last block ended because it was done."""
-        return self._words[_STATE]
 
     @property
     def now(self) -> int:
@@ -448,7 +439,7 @@ class Session:
     @property
     def waiting(self) -> int:
         """Commands that wait for the gateway."""
-        return self._words[_COUNT]
+        return self.words[_COUNT]
 
     def commands(self) -> npt.NDArray[Any]:
         """The commands that wait for the gateway (a view, dtype COMMAND)."""
@@ -456,14 +447,14 @@ class Session:
 
     def send(self, gateway: Gateway) -> int:
         """Give the gateway what waits; gives how many."""
-        count: int = self._words[_COUNT]
+        count: int = self.words[_COUNT]
         if count:
             if ARMED.label:
                 self._crash_at_commands("before")
             gateway.send(self.commands_address, count)
             if ARMED.label:
                 self._crash_at_commands("sent")
-            self._words[_COUNT] = 0
+            self.words[_COUNT] = 0
         return count
 
     def _crash_at_commands(self, where: str) -> None:

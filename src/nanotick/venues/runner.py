@@ -29,30 +29,22 @@ from nanotick.core.log import Logger
 from nanotick.core.records import (
     ALL_INSTRUMENTS,
     ALL_STRATEGIES,
-    BOTH_SIDES,
     EVENT,
     RECORD_SIZE,
     ControlAction,
-    Flag,
     Kind,
-    OrderType,
-    TimeInForce,
-    TradingStatus,
-    adopted_flags,
 )
-from nanotick.engine.session import Session
+from nanotick.engine.session import STATE, Session
 from nanotick.engine.session_loop import SessionState
 from nanotick.strategy.base import Strategy
 from nanotick.venues.account import Account, Latency
 from nanotick.venues.feed import Feed, State
+from nanotick.venues.holdings import Holdings
 from nanotick.venues.host import Host, Timer
 from nanotick.venues.paper import PaperAccount
 from nanotick.venues.trader_base import TraderBase
 from nanotick.venues.turn import FrameTurn, frame_turn
 from nanotick.venues.working import TraderState
-from nanotick.wire.fields import ident
-from nanotick.wire.json_text import WireError, rounded, scaled
-from nanotick.wire.reports import OrderStatus
 
 SECOND = 1_000_000_000
 DRAIN_NS = SECOND // 10
@@ -61,7 +53,6 @@ _VENUE = 60  # offset of the venue's number in a command
 _KIND = 61
 _CANCEL_ALL = int(Kind.CANCEL_ALL)
 _OUTPUT_FULL, _DONE = int(SessionState.OUTPUT_FULL), int(SessionState.DONE)
-_STATUS_FLAGS = int(BOTH_SIDES | Flag.LAST)
 
 
 class Phase(IntEnum):
@@ -132,8 +123,7 @@ class Runner:
         self._commands = session.commands_bytes
         self._drained, self._drain_ns, self._duration = 0, drain_ns, 0
         self._flatten = False
-        self._instruments = session.local.instruments
-        self._rows = np.zeros(max(1, len(self._instruments)), EVENT)
+        self.holdings = Holdings(host, session.local, self.deliver, log)
         self._paused: set[int] = set()  # venues whose instruments are paused for want of a connection
 
     # --- putting together ---------------------------------------------------------------------------------------------
@@ -143,7 +133,7 @@ class Runner:
         self.accounts[venue] = account
         account.on_state = lambda _: self._account_changed(venue)
         if isinstance(account, TraderBase):
-            account.on_foreign, account.on_holding = self._adopt, self._hold
+            account.on_foreign, account.on_holding = self.holdings.adopt, self.holdings.hold
         if isinstance(account, PaperAccount):
             self.papers.append(account)
 
@@ -221,7 +211,7 @@ class Runner:
                     self._send(began)
                 elif done == count:
                     return
-                state = session.full
+                state = session.words[STATE]
                 if state == _OUTPUT_FULL:
                     self._drain()
                 if done == count and state == _DONE:
@@ -323,58 +313,7 @@ class Runner:
         if paused == (venue in self._paused):
             return
         (self._paused.add if paused else self._paused.discard)(venue)
-        now, count = self.host.now(), 0
-        name = self._instruments.venues[venue]
-        status = TradingStatus.PAUSED if paused else TradingStatus.TRADING
-        self._rows[:] = 0
-        for number, item in enumerate(self._instruments):
-            if item.venue == name:
-                row = self._rows[count]
-                row["ts_venue"] = row["ts_recv"] = now
-                row["instrument"], row["venue"], row["kind"] = number, venue, int(Kind.STATUS)
-                row["word"], row["flags"] = int(status), _STATUS_FLAGS
-                count += 1
-        if count:
-            self.deliver(int(self._rows.ctypes.data), count)
-
-    def _owner(self, instrument: int) -> int:
-        """The strategy that what was there before us belongs to: the first that hears of the instrument."""
-        for number, setup in enumerate(self.session.local.setups):
-            if not setup.instruments or instrument in setup.instruments:
-                return number
-        return 0
-
-    def _row(self, instrument: int, kind: Kind) -> Any:
-        row = self._rows[0]
-        self._rows[:1] = 0
-        row["ts_venue"] = row["ts_recv"] = self.host.now()
-        row["instrument"], row["kind"] = instrument, int(kind)
-        row["venue"] = self._instruments.venues.index(self._instruments[instrument].venue)
-        return row
-
-    def _adopt(self, status: OrderStatus, instrument: int) -> int:
-        """Take an order into the engine that is not of this session; gives its id, 0 if it cannot be taken."""
-        item = self._instruments[instrument]
-        try:
-            price = scaled(status.price or status.stop or "0", item.price_decimals, "price")
-            left = scaled(status.qty, item.qty_decimals) - scaled(status.filled or "0", item.qty_decimals)
-        except WireError as error:
-            self._say("error", "an order that cannot be adopted", order=status.order, reason=str(error))
-            return 0
-        row = self._row(instrument, Kind.ADOPTED)
-        row["id"] = row["word"] = ident(status.order)
-        row["price"], row["qty"], row["side"], row["seq"] = price, left, status.side, self._owner(instrument)
-        order_type = OrderType(status.order_type) if status.order_type >= 0 else OrderType.LIMIT
-        row["flags"] = adopted_flags(order_type, TimeInForce(max(0, status.tif)))
-        self.deliver(int(self._rows.ctypes.data), 1)
-        return self.session.local.orders.adopted(ident(status.order))
-
-    def _hold(self, instrument: int, qty: int, price: str) -> None:
-        """Take a position into the engine that the account had before."""
-        row = self._row(instrument, Kind.HOLDING)
-        row["id"], row["qty"] = self._owner(instrument), qty
-        row["price"] = rounded(price or "0", self._instruments[instrument].price_decimals, "average price")
-        self.deliver(int(self._rows.ctypes.data), 1)
+        self.holdings.tradable(venue, not paused)
 
     def _phase(self, phase: Phase, reason: str = "") -> None:
         self.phase, self.reason = phase, reason

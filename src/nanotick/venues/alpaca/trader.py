@@ -18,8 +18,8 @@ from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.private import PrivateStream
-from nanotick.venues.written import WritingTrader
 from nanotick.venues.working import Sent, TraderState, Working
+from nanotick.venues.written import WritingTrader
 from nanotick.wire import fields
 from nanotick.wire.alpaca_trading import decode_reply, decode_stream, encode, encode_stream, order_status
 from nanotick.wire.json_text import WireError, rfc3339_text
