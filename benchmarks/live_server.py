@@ -2,14 +2,16 @@
 
     python -m benchmarks.live_server '{"work": "echo", "spin": false}'
 
-Works: `echo` (our host), `bare` (picows alone), `stream` (messages as fast as they are taken, or `rate` a second; each
-holds the time when it was sent, in microseconds), `http` (an order's answer for each POST).
+Works: `ticks` (a market data frame, the next one when its order has come; prints the times, ns),
+`echo` (our host), `bare` (picows alone), `stream` (messages as fast as they are taken, or
+`rate` a second; each holds the time when it was sent, in microseconds), `http` (an order's answer for each POST).
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from nanotick.venues.host import Headers, Link, LinkUser
@@ -26,6 +28,7 @@ ORDER_ANSWER = json.dumps(
      "status": "new", "submitted_at": "2026-01-02T15:30:00.123456789Z"}
 ).encode()  # fmt: skip
 _BATCH = 256
+BEGIN = 1_000  # number of the first frame of `ticks`: the other end has had those before it
 _MOST_WAITING = 1 << 20
 
 
@@ -69,18 +72,77 @@ class Stream:
         pass
 
 
+class Ticks:
+    """Sends a frame, waits for its order, sends the next; on standard output the times between, when all are done."""
+
+    def __init__(self, count: int, text: Callable[[int], bytes]) -> None:
+        self.count, self.text, self.link = count, text, None
+        self.times: list[int] = []
+        self.sent, self.number = 0, BEGIN
+
+    link: Link | None
+
+    def opened(self, link: Link) -> None:
+        self.link = link
+
+    def message(self, link: Link, data: bytes | memoryview, now: int) -> None:
+        self.send()  # the other end is ready
+
+    def send(self) -> None:
+        assert self.link is not None
+        data = self.text(self.number)
+        self.number += 1
+        self.sent = time.perf_counter_ns()
+        self.link.send(data)
+
+    def ordered(self) -> None:
+        """An order has come."""
+        self.times.append(time.perf_counter_ns() - self.sent)
+        if len(self.times) < self.count:
+            self.send()
+        elif len(self.times) == self.count:
+            print(json.dumps(self.times), flush=True)
+
+    def closed(self, link: Link | None, reason: str) -> None:
+        pass
+
+
+class Orders:
+    """The connection that orders come over."""
+
+    def __init__(self, ticks: Ticks) -> None:
+        self.ticks = ticks
+
+    def opened(self, link: Link) -> None:
+        pass
+
+    def message(self, link: Link, data: bytes | memoryview, now: int) -> None:
+        self.ticks.ordered()
+
+    def closed(self, link: Link | None, reason: str) -> None:
+        pass
+
+
 class Venue:
     """A site for all works."""
 
     def __init__(self, host: Sockets, settings: dict[str, Any]) -> None:
         self.host, self.settings = host, settings
+        if settings["work"] == "ticks":
+            from benchmarks.live_session import coin_quote, stock_quote
+
+            self.ticks = Ticks(settings["count"], stock_quote if settings["http"] else coin_quote)
 
     def request(self, request: Request, peer: str, answer: Any) -> None:
+        if self.settings["work"] == "ticks":
+            self.host.at(0, self.ticks.ordered)
         answer(Response(200, (("Content-Type", "application/json"),), ORDER_ANSWER))
 
     def upgrade(self, path: str, headers: Headers, peer: str) -> LinkUser | Response:
         if self.settings["work"] == "stream":
             return Stream(self.host, self.settings["count"], self.settings.get("rate", 0))
+        if self.settings["work"] == "ticks":
+            return Orders(self.ticks) if path == "/orders" else self.ticks
         return Echo()
 
 

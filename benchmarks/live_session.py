@@ -201,6 +201,26 @@ def roomy(venue: str) -> RateLimiter:
     )
 
 
+def stock_quote(number: int) -> bytes:
+    """A frame of Alpaca's stream."""
+    bid = 100 + number % SYMBOLS + (number * 7 % 20) / 100
+    return (
+        b'[{"T":"q","S":"SYM%d","bx":"V","bp":%.2f,"bs":%d,"ax":"V","ap":%.2f,"as":%d,"c":["R"],"z":"C",'
+        b'"t":"2026-11-20T15:30:01.%09dZ"}]'
+        % (number % SYMBOLS, bid, 1 + number % 9, bid + 0.02, 1 + number % 7, number)
+    )
+
+
+def coin_quote(number: int) -> bytes:
+    """A frame of Binance's streams."""
+    name = number % SYMBOLS
+    bid = 100 + name + (number * 7 % 20) / 100
+    return (
+        b'{"stream":"coin%dusdt@bookTicker","data":{"u":%d,"s":"COIN%dUSDT","b":"%.2f","B":"%d.25000","a":"%.2f",'
+        b'"A":"%d.50000"}}' % (name, 1000 + number, name, bid, 1 + number % 9, bid + 0.02, 1 + number % 7)
+    )
+
+
 def equities() -> InstrumentTable:
     """As many stocks as the streams of a day's trading list."""
     return InstrumentTable([Instrument(f"SYM{n}", "ALPACA", 4, 0, tick_size="0.01") for n in range(SYMBOLS)])
@@ -219,14 +239,14 @@ class Bench:
     venue = ""
     lot = "1"
 
-    def __init__(self, strategy: Any = None, limited: bool = True) -> None:
+    def __init__(self, limited: bool = True, host: Any = None, rest: str = "https://there") -> None:
         self.wire = Wire()
-        self.host = CutHost(self.wire)
+        self.host, self.rest = host or CutHost(self.wire), rest
         self.directory = Path(tempfile.mkdtemp(prefix="nanotick-bench-"))
         self.table = self.instruments()
         for entry in (run_events, run_due, run_next):
             compile_entry(REGISTRY[f"{entry.__module__}.{entry.__name__}"])
-        setup = StrategySetup(strategy or TenFeatures(), cash=10**15)
+        setup = StrategySetup(TenFeatures(), cash=10**15)
         self.local = LocalSide(Arena(_SMALL.arena_bytes), self.table, [setup], _FAST, _SMALL)
         self.session = Session(self.local, self.directory / "journal", sample_interval_ns=0)
         self.runner = Runner(self.host, self.session, latency=Latencies(self.table.venues))
@@ -278,6 +298,14 @@ class Bench:
         return (at - begin if at else 0), end - begin
 
     def settle(self) -> None:
+        """The venue cancels what was sent, and the connection is free again."""
+        self.cancel()
+        for pool in self.host.pools.values():
+            pool._idle[:] = self.host.connections
+        for connection in self.host.connections:
+            connection._answer = None
+
+    def cancel(self) -> None:
         """The venue cancels what was sent."""
         trader, now = self.trader, self.host.now()
         for working in list(trader._working.values()):
@@ -288,10 +316,6 @@ class Bench:
         trader._working.clear()
         trader._by_order.clear()
         trader._sent.clear()
-        for pool in self.host.pools.values():
-            pool._idle[:] = self.host.connections
-        for connection in self.host.connections:
-            connection._answer = None
         self.session.drain()
 
     def close(self) -> None:
@@ -326,24 +350,18 @@ class AlpacaBench(Bench):
         """As `Bench.make_trader`."""
         return AlpacaTrader(
             self.host, self.table, "ALPACA", 7, engine_orders(self.local.orders), self.runner.deliver,
-            limiter=limiter, **_KEYS,
+            limiter=limiter, rest=self.rest, **_KEYS,
         )  # fmt: skip
 
     def text(self, number: int) -> bytes:
         """As `Bench.text`."""
-        bid = 100 + number % SYMBOLS + (number * 7 % 20) / 100
-        return (
-            b'[{"T":"q","S":"SYM%d","bx":"V","bp":%.2f,"bs":%d,"ax":"V","ap":%.2f,"as":%d,"c":["R"],"z":"C",'
-            b'"t":"2026-11-20T15:30:01.%09dZ"}]'
-            % (number % SYMBOLS, bid, 1 + number % 9, bid + 0.02, 1 + number % 7, number)
-        )
+        return stock_quote(number)
 
 
 class BinanceBench(Bench):
     """Best quotes of Binance's streams in, signed orders to its WebSocket API out."""
 
     venue = "binance"
-    lot = "0.00001"
 
     def instruments(self) -> InstrumentTable:
         """As `Bench.instruments`."""
@@ -357,7 +375,7 @@ class BinanceBench(Bench):
         """As `Bench.make_trader`."""
         return BinanceTrader(
             self.host, self.table, "BINANCE", 7, engine_orders(self.local.orders), self.runner.deliver,
-            limiter=limiter, **_KEYS,
+            limiter=limiter, rest=self.rest, **_KEYS,
         )  # fmt: skip
 
     def ready(self) -> None:
@@ -369,9 +387,4 @@ class BinanceBench(Bench):
 
     def text(self, number: int) -> bytes:
         """As `Bench.text`."""
-        name = number % SYMBOLS
-        bid = 100 + name + (number * 7 % 20) / 100
-        return (
-            b'{"stream":"coin%dusdt@bookTicker","data":{"u":%d,"s":"COIN%dUSDT","b":"%.2f","B":"%d.25000","a":"%.2f",'
-            b'"A":"%d.50000"}}' % (name, 1000 + number, name, bid, 1 + number % 9, bid + 0.02, 1 + number % 7)
-        )
+        return coin_quote(number)
