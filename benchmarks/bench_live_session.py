@@ -9,13 +9,13 @@ order's text as well. Several runs, the median of their percentiles: one that is
 import functools
 import gc
 import statistics
-from typing import Any
 
 from benchmarks.live_session import AlpacaBench, Bench, BinanceBench
 from benchmarks.peer import Peer
 from benchmarks.registry import benchmark
 
 FRAMES, WARM_UP, RUNS = 8_000, 2_000, 5
+KINDS: dict[str, type[Bench]] = {"alpaca": AlpacaBench, "binance": BinanceBench}
 
 
 def percentile(times: list[int], part: float) -> float:
@@ -24,10 +24,10 @@ def percentile(times: list[int], part: float) -> float:
 
 
 @functools.cache
-def measured(kind: type[Bench], short: bool = True) -> dict[str, float]:
-    """Percentiles of one kind of session, in microseconds; each run is a part of one session."""
+def measured(venue: str, short: bool = True) -> dict[str, float]:
+    """Percentiles of a venue's session, in microseconds; each run is a part of one session."""
     runs: list[dict[str, float]] = []
-    with kind() as bench:
+    with KINDS[venue]() as bench:
         if not short:
             bench.talk.turn = None
         for _ in range(WARM_UP):
@@ -53,22 +53,22 @@ def measured(kind: type[Bench], short: bool = True) -> dict[str, float]:
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
-def _declare(name: str, what: str, kind: type[Bench], figure: str, reach: str) -> None:
-    peer = Peer("the same, a border to cross for each part", lambda: measured(kind, False)[figure])
+def _declare(name: str, what: str, venue: str, figure: str, reach: str) -> None:
+    peer = Peer("the same, a border to cross for each part", lambda: measured(venue, False)[figure])
 
     @benchmark(name, what, unit="us", peer=peer, reach=reach)
     def run() -> float:
-        return measured(kind)[figure]
+        return measured(venue)[figure]
 
 
-_ROWS: tuple[tuple[str, str, Any, str, str], ...] = (
-    ("live_frame_p50", "a frame without an order, to done", AlpacaBench, "plain_p50", "<= 2"),
-    ("live_frame_p99", "a frame without an order, to done, 99th percentile", AlpacaBench, "plain_p99", "<= 5"),
-    ("live_order_p50", "frame in hand to order bytes sent, HTTP (Alpaca)", AlpacaBench, "order_p50", "<= 2"),
-    ("live_order_p99", "frame in hand to order bytes sent, HTTP, 99th percentile", AlpacaBench, "order_p99", "<= 5"),
-    ("live_signed_p50", "frame in hand to signed order bytes sent, WebSocket (Binance)", BinanceBench, "order_p50",
+_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("live_frame_p50", "a frame without an order, to done", "alpaca", "plain_p50", "<= 2"),
+    ("live_frame_p99", "a frame without an order, to done, 99th percentile", "alpaca", "plain_p99", "<= 5"),
+    ("live_order_p50", "frame in hand to order bytes sent, HTTP (Alpaca)", "alpaca", "order_p50", "<= 2"),
+    ("live_order_p99", "frame in hand to order bytes sent, HTTP, 99th percentile", "alpaca", "order_p99", "<= 5"),
+    ("live_signed_p50", "frame in hand to signed order bytes sent, WebSocket (Binance)", "binance", "order_p50",
      "<= 6"),
-    ("live_signed_p99", "frame in hand to signed order sent, 99th percentile", BinanceBench, "order_p99", "<= 15"),
+    ("live_signed_p99", "frame in hand to signed order sent, 99th percentile", "binance", "order_p99", "<= 15"),
 )  # fmt: skip
 for _row in _ROWS:
     _declare(*_row)

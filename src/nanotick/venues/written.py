@@ -37,14 +37,14 @@ class WritingTrader(RestTrader):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._blank = _blank()
-        self._symbols = [item.symbol for item in self.instruments]
+        self._symbol_of = [item.symbol for item in self.instruments]
 
     def send(self, address: int) -> None:
         """As `Trader.send`."""
         record = string_at(address, RECORD_SIZE)
         number, instrument, _, kind, side, flags = _TAIL.unpack_from(record, _ID)
         if kind == _NEW and self.state is _READY and not flags & _CLOSE_ALL:
-            symbol = self._symbols[instrument]
+            symbol = self._symbol_of[instrument]
             if self.limiter.spare(symbol):
                 now, sent = self.host.now(), self._blank
                 try:
