@@ -160,7 +160,7 @@ class Engine:
 
     def exposure(self, instrument: int = 0) -> tuple[int, int]:
         """What may at worst still be bought and sold, by the engine's own sums."""
-        total = self.local.orders.aggregates.view[len(TABLE) + instrument]  # over all strategies
+        total = self.local.orders.aggregates.view[len(self.local.instruments) + instrument]  # over all strategies
         return int(total["open_buy_qty"]), int(total["open_sell_qty"])
 
 

@@ -121,6 +121,14 @@ PACKAGES: dict[str, VenuePackage] = {
             listed="nanotick.venues.binance.listing:listed", paths={"rest": "", "stream": "/ws-api/v3"},
         ),
         VenuePackage(
+            "coinbase", "COINBASE", "nanotick.venues.coinbase.feed:CoinbaseFeed",
+            "nanotick.venues.coinbase.trader:CoinbaseTrader", {},
+            {"key": ("COINBASE_API_KEY",), "secret": ("COINBASE_API_SECRET", "COINBASE_PRIVATE_KEY")},
+            {"live": {"rest": "https://api.coinbase.com", "stream": "wss://advanced-trade-ws-user.coinbase.com",
+                      "data": "wss://advanced-trade-ws.coinbase.com"}},
+            listed="nanotick.venues.coinbase.listing:listed", paths={"rest": "", "stream": ""},
+        ),
+        VenuePackage(
             "kraken", "KRAKEN", "nanotick.venues.kraken.feed:KrakenFeed", "nanotick.venues.kraken.trader:KrakenTrader",
             {}, {"key": ("KRAKEN_API_KEY",), "secret": ("KRAKEN_API_SECRET",)},
             {"live": {"rest": "https://api.kraken.com", "stream": "wss://ws-auth.kraken.com/v2",

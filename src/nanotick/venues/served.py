@@ -102,6 +102,10 @@ SERVED: dict[str, ServedVenue] = {
         "nanotick.venues.binance.served", "crypto", "BINANCE",
         "coins: REST, market streams, WebSocket API with orders and the user's events",
     ),
+    "coinbase": ServedVenue(
+        "nanotick.venues.coinbase.served", "crypto", "COINBASE",
+        "coins: Advanced Trade REST, market data and the user channel",
+    ),
     "kraken": ServedVenue(
         "nanotick.venues.kraken.served", "crypto", "KRAKEN",
         "coins: REST, market streams with checksums, private stream with orders and executions",

@@ -107,6 +107,8 @@ class LiveFrames:
         Whether hot messages are read by the kernel; without it the general path reads everything.
     by_order : bool
         As for `MarketRows`.
+    max_frame : int
+        Bytes of the largest frame that is read, where the general path reads all of them.
 
     Attributes
     ----------
@@ -127,6 +129,7 @@ class LiveFrames:
         capacity: int = 1 << 14,
         kernel: bool = True,
         by_order: bool = False,
+        max_frame: int = MAX_FRAME,
     ) -> None:
         if protocol not in _CODECS:
             raise ValueError(f"protocol: expected one of {', '.join(_CODECS)}, found {protocol!r}")
@@ -138,6 +141,7 @@ class LiveFrames:
         self.sequences: list[int] = []
         self._read = self.refused = 0  # by the general path
         self._decode = _CODECS[protocol]
+        self._most = max_frame
         self.told = False
         self._markets = listed_markets(instruments, venue)
         self._scan: Callable[[bytes | memoryview], int] | None = None
@@ -204,8 +208,8 @@ class LiveFrames:
     def _general(self, frame: bytes, ts_recv: int) -> int:
         self._read += 1
         try:
-            if len(frame) > MAX_FRAME:
-                raise WireError(f"a frame of {len(frame):,} bytes; expected at most {MAX_FRAME:,}")
+            if len(frame) > self._most:
+                raise WireError(f"a frame of {len(frame):,} bytes; expected at most {self._most:,}")
             messages = self._decode(frame)
             self.notices = [m for m in messages if isinstance(m, Notice)]
             self.sequences = [m.number for m in messages if isinstance(m, Sequence)]
