@@ -20,7 +20,7 @@ from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import BOTH_SIDES, MAKER, CancelReason, Flag, Kind, RejectReason
 from nanotick.wire.client_ids import ClientIds
 from nanotick.wire.fields import ident
-from nanotick.wire.json_text import WireError, rounded, scaled
+from nanotick.wire.json_text import WireError, places, rounded, scaled
 from nanotick.wire.messages import Other
 
 EVENT_STRUCT = struct.Struct("<7qIBBbB")
@@ -266,7 +266,6 @@ class CumulativeFills:
     state told twice gives the same fill once.
     """
 
-    PLACES = 16
     KEPT = 4096  # ended orders
 
     def __init__(self) -> None:
@@ -283,9 +282,7 @@ class CumulativeFills:
         WireError
             No numbers, or the total has shrunk.
         """
-        quantity, mean, paid = (
-            Decimal(rounded(text or "0", self.PLACES, "fill")).scaleb(-self.PLACES) for text in (total, average, fees)
-        )
+        quantity, mean, paid = (exact(text or "0", "fill") for text in (total, average, fees))
         before, value_before, paid_before = self._known.get(order, (Decimal(0), Decimal(0), Decimal(0)))
         if quantity <= before:
             if quantity < before:
@@ -311,6 +308,17 @@ class CumulativeFills:
         del self._ended[oldest]
         self._known.pop(oldest, None)
         return oldest
+
+
+def exact(text: str, what: str) -> Decimal:
+    """The number that a text is, whatever its scale.
+
+    Raises
+    ------
+    WireError
+    """
+    places(text, what)  # refuses what is no number
+    return Decimal(text)
 
 
 def plain(value: Decimal) -> str:

@@ -169,6 +169,16 @@ def account_row(item: Balance) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def wallet_row(item: Balance) -> dict[str, Any]:
+    """A line of the older accounts list (v2), which does not tell what is held."""
+    kind = "fiat" if item.asset in ("USD", "EUR", "GBP") else "wallet"
+    total = f"{Decimal(item.free) + Decimal(item.locked):f}"
+    return {
+        "id": item.asset, "name": f"{item.asset} Wallet", "primary": False, "type": kind,
+        "currency": {"code": item.asset, "name": item.asset}, "balance": {"amount": total, "currency": item.asset},
+    }  # fmt: skip
+
+
 def product_body(listing: Listing, last: str) -> dict[str, Any]:
     """A product."""
     item = listing.item

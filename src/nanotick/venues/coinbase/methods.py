@@ -20,6 +20,7 @@ from nanotick.venues.coinbase.bodies import (
     placed,
     product_body,
     reason_of,
+    wallet_row,
 )
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_accounts import DeskAccount
@@ -86,7 +87,8 @@ class Methods:
         if verb != "GET":
             return None
         plain: dict[str, Callable[[], Any]] = {
-            f"{BASE}/time": self._time, "/v2/currencies": self._money, "/v2/currencies/crypto": self._coins,
+            f"{BASE}/time": self._time, "/v2/time": self._old_time,
+            "/v2/currencies": self._money, "/v2/currencies/crypto": self._coins,
             "/v2/exchange-rates": lambda: {"data": {"currency": "USD", "rates": {}}},
         }  # fmt: skip
         if path in plain:
@@ -98,6 +100,10 @@ class Methods:
     def _time(self) -> Any:
         now = self.desk.host.now()
         return {"iso": rfc3339_text(now), "epochSeconds": str(now // _S), "epochMillis": str(now // 1_000_000)}
+
+    def _old_time(self) -> Any:
+        now = self.desk.host.now()
+        return {"data": {"iso": rfc3339_text(now), "epoch": now // _S}}
 
     def _assets(self) -> list[str]:
         pairs = ((listing.base, listing.quote) for listing in self.desk.instruments)
@@ -208,6 +214,8 @@ class Methods:
 
     def _read(self, account: DeskAccount, request: Request, path: str, params: Params) -> Any:
         name = path.removeprefix(BASE)
+        if path == "/v2/accounts":
+            return {"pagination": {"next_uri": None}, "data": [wallet_row(b) for b in self.desk.balances(account)]}
         if name == "/accounts":
             rows = [account_row(item) for item in self.desk.balances(account)]
             return {"accounts": rows, "has_next": False, "cursor": "", "size": len(rows)}

@@ -32,7 +32,7 @@ from nanotick.wire.coinbase_trading import BASE, UserOrders, decode_reply, encod
 from nanotick.wire.json_text import WireError, decode, rfc3339_text
 from nanotick.wire.messages import Notice, Sequence
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report, plain
-from nanotick.wire.requests import Amend, Asked, Login, Request, Response, Subscribe
+from nanotick.wire.requests import Amend, Asked, Entry, Login, Request, Response, Subscribe
 
 REST = "https://api.coinbase.com"
 STREAM = "wss://advanced-trade-ws-user.coinbase.com"
@@ -103,6 +103,7 @@ class CoinbaseTrader(RestTrader):
         self.balances = SpotBalances(self.instruments, self.venue, self._position)
         self._user = UserOrders()
         self._expected = -1
+        self._entries: dict[str, Entry] = {}  # of requests that have no answer
         self.sequence_gaps = 0
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -170,12 +171,18 @@ class CoinbaseTrader(RestTrader):
                 if new <= 0:
                     continue
                 item.qty = plain(new)
+                if working is not None:  # the change of a rounded average is no price of the instrument's
+                    decimals = self.instruments[working.instrument].price_decimals
+                    item.price = plain(Decimal(item.price).quantize(Decimal(1).scaleb(-decimals)))
             super().told([item], now)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def _transmit(self, asked: Asked, sent: Sent) -> None:
-        self.post(self._tokens.authorize(encode(asked)), sent)  # type: ignore[arg-type]
+        request = self._tokens.authorize(encode(asked))  # type: ignore[arg-type]
+        if isinstance(asked, Entry):
+            self._entries[sent.request] = asked
+        self.post(request, sent)
 
     def read(self, response: Response, request: str) -> list[Private]:
         """As `RestTrader.read`; an accepted order's id is told as its state."""
@@ -186,10 +193,11 @@ class CoinbaseTrader(RestTrader):
             if reply.method == "cancel" and len(told) == 1:
                 reply.request = request  # a batch names its orders, not the request
             working = sent.working
-            if reply.outcome == Outcome.DONE and reply.detail and working is not None and sent.kind == Kind.NEW:
+            entry = self._entries.pop(request, None)
+            if reply.outcome == Outcome.DONE and reply.detail and working is not None and entry is not None:
                 told.append(
-                    OrderStatus(working.symbol, working.client, reply.detail, working.side, -1, -1, "", "", "0", "0",
-                                "PENDING", True)
+                    OrderStatus(entry.symbol, entry.client, reply.detail, entry.side, entry.order_type, entry.tif,
+                                entry.price, entry.stop, entry.qty, "0", "PENDING", True, self.venue_time())
                 )  # fmt: skip
         return told
 
