@@ -26,7 +26,7 @@ SLOW = "not day and not six and not ten_thousand and not sample and not 4 and no
 STAGES = (
     ("-m", "tools.simulate_live", "--count", "8", "--hours", "0.3"),
     ("-m", "pytest", *TESTS, "-q", "-x", "-p", "no:cacheprovider", "-k", SLOW),
-    ("-m", "tools.simulate_live", "--seed", "100", "--count", "25", "--hours", "1.0"),
+    ("-m", "tools.simulate_live", "--seed", "100", "--count", "12", "--hours", "0.5"),
 )
 
 V, W, R = "venues/", "wire/", "orders/"
