@@ -9,6 +9,7 @@
    order" both settle it. The same patience holds for a replace that the order does not show, since it may be on its
    way still.
 5. Only then the order is REJECTED, or the replace refused. A later report of it is still applied.
+6. A cancel whose order is found open is sent again, a few times: it is the one request that does no harm twice.
 
 Where a replaced order is a new one under a fresh client id (`renames`) all ids that it can have are asked for, the
 newest first: an old one that has ended says nothing while a newer one may exist.
@@ -45,6 +46,7 @@ LEAST_ANSWERS = 3
 LEAST_TIME = 15 * SECOND
 BEFORE = 5 * SECOND  # fills are fetched from so long before the order was sent: clocks differ
 AHEAD = 3  # fresh names that an order of a killed session may have got without our knowing
+CANCELS_AT_MOST = 5  # times that a cancel found undone is sent again
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
 _PENDING_REPLACE = int(Pending.REPLACE)
 
@@ -71,11 +73,16 @@ class Inquiry:
         self._wait(WAITS[0])
 
     def widen(self, kind: int, sure: bool = False) -> None:
-        """Another request of the same order is in doubt, or on its way: what is not there yet may still come."""
+        """Another request of the same order is in doubt, or on its way: what is not there yet may still come.
+
+        A cancel brings nothing that would have to be waited for; a strategy that goes on cancelling must not keep the
+        question open for ever.
+        """
         self.kinds.add(kind)
         self.sure = self.sure or sure
-        self.absent = self.waited = 0
-        self._version += 1
+        if kind != _CANCEL:
+            self.absent = self.waited = 0
+            self._version += 1
 
     def hurry(self) -> None:
         """The venue answers again: ask at once."""
@@ -212,6 +219,9 @@ class Inquiry:
             ended.reason = int(CancelReason.VENUE if ended.kind == Kind.CANCELLED else RejectReason.OTHER)
             reports.append(ended)
         self._end("found")
+        if status.open and _CANCEL in self.kinds and working.cancels < CANCELS_AT_MOST:
+            working.cancels += 1
+            working.cancel_wanted = True  # it was lost: asking once more can do no harm, and a kill depends on it
         trader.emit(reports, now)
         trader.ready_to_cancel(working)
 

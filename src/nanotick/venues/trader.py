@@ -8,7 +8,7 @@ how the private stream is opened. It is a set of callbacks over a `Host`: it run
 
 Every command ends in reports, whatever happens to its request: refused here (`Unsupported`, rate limit, no connection:
 certainly not sent) or there (certainly not done) is REJECTED or CANCEL_REJECTED at once; no answer, a lost connection
-or a 5xx is UNKNOWN, and `venues.inquiry` asks until it is settled. Nothing is ever sent twice.
+or a 5xx is UNKNOWN, and `venues.inquiry` asks until it is settled. Nothing but a lost cancel is sent twice.
 """
 
 from __future__ import annotations

@@ -106,6 +106,7 @@ class Working:
     newest: int = 0
     told: int = 0
     cancel_wanted: bool = False  # a cancel waits for the venue's id
+    cancels: int = 0  # that were lost and sent again
     ts_sent: int = 0
     since: int = 0
     ended: int = 0  # ns UTC, 0 while it works
