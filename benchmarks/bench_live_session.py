@@ -14,7 +14,7 @@ from benchmarks.live_session import AlpacaBench, Bench, BinanceBench
 from benchmarks.peer import Peer
 from benchmarks.registry import benchmark
 
-FRAMES, WARM_UP, RUNS = 8_000, 2_000, 5
+FRAMES, WARM_UP, RUNS = 6_000, 2_000, 5
 KINDS: dict[str, type[Bench]] = {"alpaca": AlpacaBench, "binance": BinanceBench}
 
 

@@ -21,7 +21,7 @@ from nanotick.venues.feed import Conversation
 from nanotick.venues.host import Link
 from nanotick.venues.sockets import Sockets
 
-ORDERS, WARM_UP, RUNS = 3_000, 800, 3
+ORDERS, WARM_UP, RUNS = 2_000, 500, 3
 _echo = functools.cache(_bare)
 
 
@@ -94,7 +94,10 @@ def _answered(http: bool, host: Sockets, port: int, secure: bool, output: Any) -
         host.loop.add_reader(output, told)
         if not http:
             host.connect(f"{web}://localhost:{port}/orders", _Orders(bench.trader.stream.current))  # type: ignore[attr-defined]
-            host.run(0.3)
+            for _ in range(200):  # one connection after the other: an order needs its own
+                if bench.trader.stream.current.link is not bench.wire:  # type: ignore[attr-defined]
+                    break
+                host.run(0.05)
         host.connect(f"{web}://localhost:{port}/market", _Market(bench))
         host.run(60)
     if not found:
