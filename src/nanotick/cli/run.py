@@ -36,6 +36,8 @@ def run(
     skip_backtest: Annotated[bool, Parameter(negative="")] = False,
     real_money: Annotated[bool, Parameter(name="--i-understand-this-trades-real-money", negative="")] = False,
     live: bool | None = None,
+    test: Annotated[bool, Parameter(negative="")] = False,
+    daily_target: float = 0.0,
     json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     html: Path | None = None,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
@@ -49,6 +51,8 @@ def run(
     nanotick run --mode paper --venue alpaca --feed polygon --symbols SPY,QQQ -s glft
 
     nanotick run --mode shadow --venue binance --symbols BTCUSDT -s my_strategy.py:Fast --duration 3600
+
+    nanotick run --test                                     is this machine, this installation fit to trade?
 
     nanotick status, nanotick kill, nanotick set: talk to it while it runs
 
@@ -94,6 +98,11 @@ def run(
         Needed for --mode live.
     live
         Draw the live screen; by default on a terminal.
+    test
+        A minute (or --duration) against the embedded exchange that checks everything: connections cut and back, kill
+        switch pulled and lifted, latencies, limits, positions, replay. Exit code 0 when nothing is broken, else 1.
+    daily_target
+        Profit of a day that --test compares with; 1 % of capital by default.
     json_path
         Write the session's figures as JSON here; - prints them and nothing else.
     html
@@ -129,6 +138,12 @@ def run(
     from nanotick.cli.run_session import LiveRun
 
     quiet = quiet or str(json_path) == "-" or asked.log_level == "quiet"
+    if test:
+        from nanotick.cli.test_mode import TestMode
+
+        if not asked.embedded:
+            raise rc.RunConfigError(f"--test: against the embedded exchange only, and --mode is {asked.mode}")
+        return TestMode(asked, environment, quiet, daily_target).run(json_path, html)
     return LiveRun(asked, environment, live, quiet, not skip_backtest).run(json_path, html)
 
 
