@@ -164,10 +164,22 @@ def with_default_strategies(asked: LiveConfig) -> LiveConfig:
         for s in shown.strategies
         if len([x for x in s.symbols if x in symbols]) >= (2 if "arbitrage" in s.use else 1)
     )
+    if len(symbols) >= 2 * len(chosen):
+        chosen = _apart(chosen)
     if not chosen:
         raise RunConfigError(f"no default strategy trades {', '.join(symbols)}: give --strategy")
     cash = asked.run.cash if asked.run.cash != RunConfig.cash else CASH
     return replace(asked, run=replace(asked.run, strategies=chosen, symbols=tuple(symbols), cash=cash))
+
+
+def _apart(chosen: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Each symbol for one strategy: a venue nets an account, and refuses a sale that would cross from long to short."""
+    pairs = [s for s in chosen if "arbitrage" in s.use]
+    others = [s for s in chosen if "arbitrage" not in s.use]
+    taken = {x for s in pairs for x in s.symbols}
+    left = [x for x in others[0].symbols if x not in taken] if others else []
+    mine = {s.name: tuple(left[n :: len(others)]) for n, s in enumerate(others)}
+    return tuple(replace(s, symbols=mine.get(s.name, s.symbols)) for s in chosen)
 
 
 def _plain(use: str, parameters: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What `nanotick run --test` makes of a session: facts in, checks out, and nothing that touches a session.
 
-✅ held, ❌ broken, ⚠️ not as it should be but no reason to refuse: a slow machine, a feature that is not there, a loss in a
-market of a minute. The verdict is that nothing is ❌.
+A check passes (it held), fails (it is broken) or warns: not as it should be, but no reason to refuse, as a slow
+machine, a feature that is not there, a loss in a market of a minute. The verdict is that none fails.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PASS, FAIL, WARN = "pass", "fail", "warn"
-MARKS = {PASS: "✅", FAIL: "❌", WARN: "⚠️ "}
+MARKS = {PASS: "\u2705", FAIL: "\u274c", WARN: "\u26a0\ufe0f "}  # check mark, cross, warning sign
 TRADING_DAY_S = 6.5 * 3600
 
 # ns: mean times that a stage is held to, and how many times over makes a failure of a warning.
 BUDGETS = {"decision": 15_800.0, "send": 100_000.0}
 FAR = 50.0
+REJECTED_SOME, REJECTED_MOST = 0.05, 0.50
 API_CALL_NS = 100_000.0
 CUT_PATIENCE_S = 10.0
 KILL_PATIENCE_S = 3.0
@@ -54,6 +55,8 @@ class Facts:
     fills: int = 0
     fill_share: float = 0.0
     rejected: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)  # of rejections, by name
+    working: int = 0  # orders at the end
     refused: int = 0
     pnl: float = 0.0
     capital: float = 0.0
@@ -101,19 +104,25 @@ def _check(name: str, good: bool, words: str, otherwise: str = FAIL) -> Check:
 
 
 def _trading(f: Facts) -> list[Check]:
+    ended = "by Ctrl-C" if f.interrupted else f"as {f.phase or 'nothing'}"
     found = [
         _check("session", f.phase == "stopped" and not f.interrupted and f.seconds > 0,
-               f"{f.seconds:.0f} s of trading, ended {'by Ctrl-C' if f.interrupted else 'as ' + (f.phase or 'nothing')}"),
+               f"{f.seconds:.0f} s of trading, ended {ended}"),
         _check("market data", f.events > 0, f"{f.events:,} events, {f.events / max(f.seconds, 1e-9):,.0f} a second"),
         Check("signals", PASS if f.signals else WARN,
               f"{f.signals:,} recorded" if f.signals else "these strategies record none; they decide from the book"),
-        _check("orders", f.orders > 0, f"{f.orders:,} sent, {f.rejected:,} rejected by the venue, {f.refused:,} refused "
-               "by risk"),
+        _check("orders", f.orders > 0,
+               f"{f.orders:,} sent, {f.rejected:,} rejected by the venue, {f.refused:,} refused by risk"),
         _check("fills", f.fills > 0, f"{f.fills:,} fills; {f.fill_share:.1%} of the quantity sent"),
     ]  # fmt: skip
     if f.orders:
-        found.append(_check("rejections", f.rejected <= 0.05 * f.orders,
-                            f"{f.rejected / f.orders:.1%} of orders; 5% would be too many"))  # fmt: skip
+        share, most = f.rejected / f.orders, max(f.reasons, key=lambda name: f.reasons[name], default="")
+        words = (
+            f"{share:.1%} of new orders; more than {REJECTED_SOME:.0%} deserve a look, {REJECTED_MOST:.0%} is broken"
+        )
+        words += f"; mostly {most.replace('_', ' ').lower()}" if most else ""
+        mark = PASS if share <= REJECTED_SOME else WARN if share < REJECTED_MOST else FAIL
+        found.append(Check("rejections", mark, words))
     if f.learning:
         found.append(Check("learning", PASS, f"{len(f.learning)} learners updated"))
     else:
@@ -218,6 +227,7 @@ def _books(f: Facts) -> list[Check]:
             f"{s}: {ours.get(s, 0):+g} here, {theirs.get(s, 0):+g} there" for s in differ
         )  # fmt: skip
         found.append(_check("positions", not differ, words))
+    found.append(_check("orders left", f.working == 0, f"{f.working} still work at the venue" if f.working else "none"))
     found.append(_check("reconciliation", not f.breaks, "no break" if not f.breaks else "; ".join(f.breaks)))
     if f.replay is None:
         found.append(Check("journal", FAIL, "was not replayed"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import Any
 from nanotick.cli.live_config import LiveConfig
 from nanotick.cli.run_session import INTERRUPTED, LiveRun, state_base
 from nanotick.cli.test_judgement import FAIL, MARKS, PASS, WARN, Check, Facts, judge, passed
-from nanotick.core.records import KillReason
+from nanotick.core.journal_segment import JournalError
+from nanotick.core.records import KillReason, Kind, RejectReason
 from nanotick.engine.kill import read_latch
 from nanotick.venues.embedded import EmbeddedVenues
 from nanotick.venues.feed import State
@@ -72,8 +74,8 @@ class TestMode(LiveRun):
         self._venues = super()._open_embedded()
         return self._venues
 
-    def _settings(self, venues: EmbeddedVenues | None, host: Any) -> LiveSettings:
-        return replace(super()._settings(venues, host), flatten=False)  # positions stay, to be compared
+    def _settings(self, host: Any, venues: EmbeddedVenues | None) -> LiveSettings:
+        return replace(super()._settings(host, venues), flatten=False)  # positions stay, to be compared
 
     # --- while it trades ----------------------------------------------------------------------------------------------
 
@@ -196,6 +198,7 @@ class TestMode(LiveRun):
             item.symbol: local.portfolio.position(n) / 10**item.qty_decimals for n, item in enumerate(local.instruments)
         }
         facts.venue_positions = self._venue_positions()
+        facts.working, facts.reasons = session.runner.open_orders, _reasons(session.journal)
         facts.breaks = session.runner.breaks()
         facts.machine = [(s.name, s.state, s.found) for s in settings() if s.name in _SHOWN]
         try:
@@ -226,6 +229,23 @@ def _signed(row: Mapping[str, Any]) -> float:
     return -abs(qty) if row.get("side") == "short" else qty
 
 
+def _reasons(journal: Path) -> dict[str, int]:
+    """Why the venue rejected new orders, counted."""
+    from nanotick.core.journal_reader import JournalReader
+
+    reader = JournalReader(journal)
+    try:
+        found: Counter[str] = Counter()
+        for records in reader.batches():
+            for word in records["word"][records["kind"] == int(Kind.REJECTED)]:
+                found[RejectReason(int(word)).name] += 1
+        return dict(found)
+    except JournalError:
+        return {}  # the replay says what is wrong with it
+    finally:
+        reader.close()
+
+
 def _stands(session: LiveSession) -> bool:
     """Whether every feed is live and every account ready."""
     runner = session.runner
@@ -243,7 +263,11 @@ def verdict(checks: list[Check], width: Callable[[str], int] = len) -> str:
     names = max(width(check.name) for check in checks)
     lines = [f"{MARKS[check.mark]} {check.name:<{names}}  {check.words}" for check in checks]
     count = {mark: sum(check.mark == mark for check in checks) for mark in (PASS, WARN, FAIL)}
-    words = "fit to trade against the embedded exchange" if passed(checks) else "NOT fit: see the lines marked ❌"
+    words = (
+        "fit to trade against the embedded exchange"
+        if passed(checks)
+        else f"NOT fit: see the lines marked {MARKS[FAIL]}"
+    )
     lines.append(f"\n{MARKS[PASS] if passed(checks) else MARKS[FAIL]} {words}  "
                  f"({count[PASS]} held, {count[WARN]} to be looked at, {count[FAIL]} broken)")  # fmt: skip
     return "\n".join(lines)

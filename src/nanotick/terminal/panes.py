@@ -19,7 +19,6 @@ from nanotick.terminal.screen import (
     connections_table,
     money,
     orders_table,
-    positions_table,
     price_text,
     strategies_table,
 )
@@ -174,8 +173,19 @@ def strategies(seen: Status, width: int, height: int) -> RenderableType:
 
 
 def positions(seen: Status, width: int, height: int) -> RenderableType:
-    """Open positions, largest first."""
-    return positions_table(seen["positions"]) if seen["positions"] else Text("flat", "dim")
+    """Open positions of every strategy, largest first."""
+    if not seen["positions"]:
+        return Text("flat", "dim")
+    table = _table(collapse=width < 60)
+    for name in ("symbol", "qty", "average", "mark", "open P&L"):
+        table.add_column(name, justify="left" if name == "symbol" else "right", no_wrap=True)
+    table.add_column("strategy", no_wrap=True, style="dim", overflow="ellipsis")
+    for row in seen["positions"]:
+        table.add_row(
+            row["symbol"], f"{row['qty']:+,g}", price_text(row["average"], row["decimals"]),
+            price_text(row["mark"], row["decimals"]), money(row["unrealised"]), row["strategy"],
+        )  # fmt: skip
+    return table
 
 
 def orders(seen: Status, width: int, height: int) -> RenderableType:

@@ -46,7 +46,7 @@ from nanotick.venues.latency import Latencies
 from nanotick.venues.limits import limits_of
 from nanotick.venues.paper import PaperAccount
 from nanotick.venues.registry import VenuePackage
-from nanotick.venues.runner import Phase, Runner
+from nanotick.venues.runner import AGAIN_NS, Phase, Runner
 from nanotick.venues.trader import Trader
 from nanotick.venues.trader_base import engine_orders
 from nanotick.venues.working import Limiter, TraderConfig
@@ -163,7 +163,7 @@ class LiveSession:
         self.kill = KillSwitch(self.session, directory, self.runner, heartbeat_ns=int(settings.heartbeat * 1e9))
         self.on_trade: Callable[[dict[str, Any]], None] = lambda trade: None
         self.control: ControlServer | None = None
-        self.started_ns = 0
+        self.started_ns = self._again = 0
         self.ladder = 0
         self._connect_accounts()
         self._connect_feeds()
@@ -255,6 +255,9 @@ class LiveSession:
         self.kill.poll(self.host.now())
         if self.kill.stop_requested:
             self.runner.stop("signal", flatten=self.settings.flatten)
+        if self.kill.killed and self.runner.open_orders and self.host.now() >= self._again:
+            self._again = self.host.now() + AGAIN_NS
+            self.runner.control(ControlAction.CANCEL_EVERYTHING)  # for cancels that the venue has refused
         self.host.at(self.host.now() + _LOOK_NS, self._look)
 
     def _take(self, records: npt.NDArray[Any], marks: npt.NDArray[Any]) -> None:

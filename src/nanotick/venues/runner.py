@@ -49,6 +49,9 @@ from nanotick.venues.working import TraderState
 SECOND = 1_000_000_000
 DRAIN_NS = SECOND // 10
 UNKNOWN_PATIENCE_NS = 25 * SECOND
+AGAIN_NS = (
+    SECOND  # after which what still works is cancelled once more: a venue may refuse a cancel, as during a replace
+)
 _VENUE = 60  # offset of the venue's number in a command
 _KIND = 61
 _CANCEL_ALL = int(Kind.CANCEL_ALL)
@@ -407,13 +410,17 @@ class Runner:
                 for number in range(len(self.session.local.names)):  # what is to be closed must not be opened again
                     self.control(ControlAction.PAUSE_STRATEGY, number)
             self.control(ControlAction.FLATTEN if flatten else ControlAction.CANCEL_EVERYTHING)
-        self._wait_until(self.host.now() + int(patience * SECOND))
+        again = 0 if failed or flatten else self.host.now() + AGAIN_NS
+        self._wait_until(self.host.now() + int(patience * SECOND), again)
 
-    def _wait_until(self, deadline: int) -> None:
+    def _wait_until(self, deadline: int, again: int = 0) -> None:
         working = self.open_orders + int(self.session.local.engine_region.view[0]["closing"])
         unknown = any(account.status()["unknown"] for account in self.accounts.values())
         if working and self.host.now() < deadline + (UNKNOWN_PATIENCE_NS if unknown else 0):
-            self.host.at(self.host.now() + SECOND // 20, lambda: self._wait_until(deadline))
+            if again and self.host.now() >= again:
+                self.control(ControlAction.CANCEL_EVERYTHING)
+                again = self.host.now() + AGAIN_NS
+            self.host.at(self.host.now() + SECOND // 20, lambda: self._wait_until(deadline, again))
             return
         if working:
             self._say("error", "orders still work at the venue", count=working)
