@@ -71,6 +71,7 @@ class Place:
         market.start()
         self.port = self.host.serve(site)
         self.keys = dict(opened.keys)
+        self._running: list[Any] = []
         self.table = InstrumentTable([self._instrument()])
 
     def _instrument(self) -> Instrument:
@@ -86,6 +87,9 @@ class Place:
         return told[0][0][self.case.symbol][0]
 
     def close(self) -> None:
+        for each in self._running:
+            each.stop()
+        self.host.run(0.05)
         self.desk.stop()
         self.host.close()
         assert self.host.errors == 0
@@ -106,9 +110,11 @@ class Place:
         settings = dict(self.package.feed_settings.get("embedded", {}))
         if self.case.name == "binance":
             settings["rests"] = (self.url("http", "rest"),)  # snapshots
-        return self.package.load("feed")(
+        feed = self.package.load("feed")(
             self.host, self.table, self.package.table, deliver, (self.url("ws", "data"),), **keys, **settings
         )
+        self._running.append(feed)
+        return feed
 
     def trader(self, config: TraderConfig | None = None, **settings: Any) -> Any:
         """An engine and the venue's trader, not started."""
@@ -127,6 +133,7 @@ class Place:
             config or TraderConfig(foreign_orders="cancel", order_timeout=2.0), position=engine.position,
             rest=self.url("http", "rest"), stream=self.url("ws", "stream"), **keys, **settings,
         )  # fmt: skip
+        self._running.append(engine.trader)
         engine.runner.add_account(engine.trader.number, engine.trader)
         return engine
 
