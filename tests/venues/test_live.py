@@ -138,10 +138,12 @@ def test_a_crashed_session_goes_on_and_knows_what_it_missed(market, tmp_path):
     for feed in first.runner.feeds:
         feed.stop()
     for account in first.runner.accounts.values():
+        account._deliver = lambda address, count: None  # a dead process hears nothing
         account.stream.stop()
         account.end_timers()
     first.runner.phase = Phase.STOPPED
     first.control.close()
+    first.session.row["journal_address"] = 0
     first.session.journal.close()
     first.session.journal = None
     held = [first.local.portfolio.position(n) for n in range(2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -28,7 +29,7 @@ from tests.venues.hosts import ScriptedHost
 ROUNDS = 1_500
 SECRET = "c2VjcmV0IGZvciB0ZXN0cw=="
 BALANCES = {"USDT": "1000000", "BTC": "10"}
-VALUES = [
+VALUES: list[Any] = [
     "", "0", "1", "-1", "1e9", "1e60", "9" * 40, "NaN", "Infinity", "-0", "0.00001", "0.9999", "0.01", "96000", "90000",
     "95999.5", "XBTUSDT", "BTC/USDT", "BTC-USDT", "NONE", "a" * 300, "2026-01-05T14:30:00Z", "9999-12-31T23:59:59Z",
     "buy", "sell", "BUY", "SELL", "limit", "market", "stop-loss", "stop-loss-limit", "gtc", "IOC", "gtd", "+30", "post",

@@ -183,8 +183,8 @@ def _apart(chosen: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _plain(use: str, parameters: Any) -> dict[str, Any]:
-    """Parameters for a venue without post-only orders."""
-    return {**parameters, "post_only": False} if use == "glft" else dict(parameters)
+    """Parameters for a venue that has no post-only orders and refuses one that would cross from long to short."""
+    return {**parameters, "post_only": False, "through_flat": False} if use == "glft" else dict(parameters)
 
 
 def _bind(node: int) -> None:

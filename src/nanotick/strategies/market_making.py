@@ -54,6 +54,9 @@ class MarketMaking(Strategy):
         Quotes move at most once in so many nanoseconds.
     post_only : bool
         Never cross: a quote beyond the opposite best is put one tick before it.
+    through_flat : bool
+        An order may turn the position over. Without it the side that reduces an inventory quotes no more than is held,
+        for venues that net an account and refuse a sale from long to short.
     """
 
     sigma: float = 0.0
@@ -70,6 +73,7 @@ class MarketMaking(Strategy):
     refill: float = 1.0
     interval: int = 100_000_000
     post_only: bool = True
+    through_flat: bool = True
 
     start_ts: int = 0
     last_ts: Array = ints(1, per_instrument=True)
@@ -156,6 +160,8 @@ class MarketMaking(Strategy):
         wanted = float(self.size)
         if adding and self.size_decay > 0.0:
             wanted *= math.exp(-self.size_decay * abs(q))
+        if not self.through_flat and not adding:
+            wanted = min(wanted, abs(q) * self.size)
         return max(0, ctx.round_qty(min(wanted, (self.bound() - side * q) * self.size) + 1e-6))
 
     def hold(self, ctx: Any, side: int, price: int, qty: int) -> None:

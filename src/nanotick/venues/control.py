@@ -23,6 +23,7 @@ from typing import Any
 MAX_LINE = 1 << 16
 MAX_WAITING = 8 << 20  # bytes of answers that a client may leave unread
 _PATIENCE_S = 5.0
+_LONGEST = 100  # bytes of a path
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -35,7 +36,11 @@ def socket_path(directory: Path) -> Path:
     """Where the session of a state directory listens: a short path, for a socket's may have 107 bytes at most."""
     name = hashlib.blake2b(str(directory.resolve()).encode(), digest_size=8).hexdigest()
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(base) / f"nanotick-{os.getuid()}" / f"{name}.sock"
+    path = Path(base) / f"nanotick-{os.getuid()}" / f"{name}.sock"
+    if len(os.fsencode(path)) > _LONGEST:
+        other = hashlib.blake2b(os.fsencode(base), digest_size=6).hexdigest()
+        path = Path("/tmp") / f"nanotick-{os.getuid()}-{other}" / f"{name}.sock"
+    return path
 
 
 def _own_folder(path: Path) -> Path:
