@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def test_a_sync_that_fails_stops_orders_and_not_cancels(code: int, tmp_path: Pat
     journal = desk.session.journal
     assert journal is not None
     monkeypatch.setattr(journal_sync, "_msync", refusing(code))
-    desk.quote()
+    with suppress(JournalError):  # the sync may be quicker
+        desk.quote()
     deadline = time.monotonic() + 60
     while load_acquire(journal.address + FAILED) == 0 and time.monotonic() < deadline:
         time.sleep(0.001)

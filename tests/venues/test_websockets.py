@@ -384,7 +384,7 @@ def test_timers_come_in_order_and_not_when_cancelled(host):
     host.at(now + 20_000_000, lambda: calls.append(2)).cancel()
     host.at(0, lambda: calls.append(0))
     until(host, lambda: len(calls) == 3)
-    assert calls == [0, 1, 3] and host.now() >= now + 30_000_000
+    assert calls == [0, 1, 3] and host.now() >= now + 29_000_000  # the loop and our clock are two clocks
     assert 0 <= host.uniform() < 1
 
 
