@@ -1,10 +1,12 @@
 """The journal in good health: what is appended is read, in order, by anyone, across segments and reopenings."""
 
+import gc
 import hashlib
 import multiprocessing
 import os
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -298,3 +300,15 @@ def test_a_segment_whose_header_is_damaged_can_be_cut_away(shm_path) -> None:
     with open_tiny(shm_path) as journal:
         assert journal.append(body(29)) == 29
     assert everything(shm_path) == bodies(1, 29).tobytes()
+
+
+def test_the_threads_of_a_journal_dropped_unclosed_keep_its_memory(tmp_path):
+    """They go on writing their marks: into memory that is still theirs."""
+    journal = Journal(tmp_path, sync_interval_s=0.001)
+    memory = weakref.ref(journal._memory)
+    sync = journal._sync
+    del journal
+    gc.collect()
+    assert memory() is not None
+    sync.close()
+    del sync

@@ -126,7 +126,7 @@ class Journal:
         except BaseException:
             self._writer.close()
             raise
-        self._sync = SegmentSync(self.address, directory, self.capacity, open_segments)
+        self._sync = SegmentSync(self.address, directory, self.capacity, open_segments, self._memory)
         self._sync.prepare()
         if sync_interval_s is not None:
             self._sync.start(sync_interval_s)

@@ -57,10 +57,15 @@ class SegmentSync:
         Records of a new segment.
     segments : list of Segment
         The one being written and, if it exists, the one prepared after it.
+    memory : object
+        Owner of the record's memory: the threads outlive a journal that was dropped without being closed.
     """
 
-    def __init__(self, journal_address: int, directory: Path, capacity: int, segments: list[Segment]) -> None:
+    def __init__(
+        self, journal_address: int, directory: Path, capacity: int, segments: list[Segment], memory: object
+    ) -> None:
         self.error: OSError | None = None
+        self._memory = memory
         self._address = journal_address
         self._state = journal_at(journal_address)
         self._directory = directory
