@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -13,72 +12,38 @@ pytest.importorskip("ccxt", reason="ccxt is not installed: pip install ccxt")
 import ccxt
 import ccxt.pro
 
-from nanotick.exchange.agents.description import description_from
 from nanotick.venues.binance.limits import Limits
 from nanotick.venues.binance.server import TERMS, BinanceSite
-from nanotick.venues.desk import Desk
-from nanotick.venues.desk_terms import Account
-from nanotick.venues.sockets import Sockets
+from tests.venues.ccxt_served import SYMBOL, ServedToCcxt, first_trades, small_market, soon, tells_the_time, until
 
-MARKET = {
-    "name": "small", "session": {"start": "2026-01-05T00:00:00Z", "hours": 24},
-    "profiles": {"plain": {"flow": {"limit_rate": 12.0, "market_rate": 1.5, "lifetime": 5.0}}},
-    "fees": {"BINANCE": {"maker_rate": "0.0005", "taker_rate": "0.001"}},
-    "instruments": [
-        {"symbol": "BTCUSDT", "venue": "BINANCE", "profile": "plain", "price": "96000.0", "tick": "1",
-         "price_decimals": 1, "lot": "0.0001", "qty_decimals": 4, "currency": "USDT", "size": 4},
-        {"symbol": "ETHUSDT", "venue": "BINANCE", "profile": "plain", "price": "3400.00", "tick": "0.05",
-         "price_decimals": 2, "lot": "0.001", "qty_decimals": 3, "currency": "USDT", "size": 6},
-    ],
-}  # fmt: skip
-SYMBOL = "BTC/USDT"
+MARKET = small_market("BINANCE", "0.0005", "0.001")
 
 
-class Served:
-    """A venue on a port, on a thread of its own."""
+class ServedBinance(ServedToCcxt):
+    """No futures."""
 
-    def __init__(self, limits=None, **settings):
-        self.host = Sockets()
-        accounts = [Account("key", "secret", balances={"USDT": "1000000", "BTC": "5"})]
-        self.desk = Desk(self.host, description_from(MARKET), "BINANCE", accounts, terms=TERMS)
-        self.site = BinanceSite(self.desk, limits=limits or Limits(messages=0, connections=0), **settings)
-        self.port = self.host.serve(self.site)
-        self.started = threading.Event()
-        self.host.at(0, self._start)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        assert self.started.wait(120)
+    def client(self, kind=None, **settings):
+        return super().client(kind, options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}, **settings)
 
-    def _start(self):
-        self.site.start()
-        self.started.set()
 
-    def _run(self):
-        self.host.run()
-        self.desk.stop()
-        self.host.close()
-
-    def client(self, kind=ccxt.binance, **settings):
-        options = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}  # no futures
-        client = kind({"apiKey": "key", "secret": "secret", "enableRateLimit": False, "options": options, **settings})
-        http, ws = f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}"
-        api = client.urls["api"]
+def served_to_ccxt(limits=None):
+    def rewrite(api, http, ws):
         for name, url in list(api.items()):
             if isinstance(url, str) and "://" in url:
                 path = url.split("://", 1)[1].partition("/")[2]
                 api[name] = f"{http}/{path}"
         if "ws" in api:  # ccxt.pro
             api["ws"]["spot"], api["ws"]["ws-api"]["spot"] = f"{ws}/ws", f"{ws}/ws-api/v3"
-        return client
 
-    def close(self):
-        self.host.loop.call_soon_threadsafe(self.host.stop)
-        self.thread.join(10)
+    def site(desk):
+        return BinanceSite(desk, limits=limits or Limits(messages=0, connections=0))
+
+    return ServedBinance(MARKET, site, TERMS, "key", "secret", ccxt.binance, rewrite)
 
 
 @pytest.fixture(scope="module")
 def served():
-    venue = Served()
+    venue = served_to_ccxt()
     yield venue
     venue.close()
 
@@ -87,7 +52,7 @@ def served():
 def client(served):
     client = served.client()
     client.load_markets()
-    time.sleep(0.3)
+    first_trades(client)
     return client
 
 
@@ -112,12 +77,10 @@ def test_books_tickers_trades_and_candles(client):
     assert ticker["bid"] < ticker["ask"] and ticker["last"] > 0
     assert set(client.fetch_tickers()) == {"BTC/USDT", "ETH/USDT"}
     assert client.fetch_bids_asks([SYMBOL])[SYMBOL]["ask"] > 0
-    deadline = time.time() + 10
-    while not (trades := client.fetch_trades(SYMBOL)) and time.time() < deadline:
-        time.sleep(0.1)
+    trades = first_trades(client)
     assert trades[-1]["side"] in ("buy", "sell") and trades[-1]["amount"] > 0
     assert client.fetch_ohlcv(SYMBOL, "1m")[-1][4] > 0
-    assert abs(client.fetch_time() - time.time() * 1000) < 2000
+    assert tells_the_time(client)
 
 
 def test_a_limit_order_rests_is_found_and_cancelled(client, low):
@@ -214,7 +177,7 @@ def test_keys_and_clocks_are_checked(served, client):
 
 
 def test_too_many_requests_are_429_then_a_ban():
-    venue = Served(Limits(weight=40))
+    venue = served_to_ccxt(Limits(weight=40))
     try:
         client = venue.client()
         said = []
@@ -235,29 +198,29 @@ def test_ccxt_pro_follows_books_trades_orders_and_balances(served):
         try:
             await client.load_markets()
             for _ in range(5):
-                book = await asyncio.wait_for(client.watch_order_book(SYMBOL, 20), 10)
+                book = await soon(client.watch_order_book(SYMBOL, 20))
             truth = await client.fetch_order_book(SYMBOL, 100)
             assert book["bids"][0][0] < book["asks"][0][0]
             assert abs(book["bids"][0][0] - truth["bids"][0][0]) < 100
-            trades = await asyncio.wait_for(client.watch_trades(SYMBOL), 20)
+            trades = await soon(client.watch_trades(SYMBOL))
             assert trades[-1]["amount"] > 0
-            ticker = await asyncio.wait_for(client.watch_ticker(SYMBOL), 10)
+            ticker = await soon(client.watch_ticker(SYMBOL))
             assert ticker["last"] > 0
             low = round(ticker["last"] * 0.9)
             waiting = asyncio.ensure_future(client.watch_orders(SYMBOL))
-            await asyncio.sleep(0.5)
+            await until(lambda: served.site.users._heard.get("key"))
             order = await client.create_order(SYMBOL, "limit", "buy", 0.01, low)
-            heard = await asyncio.wait_for(waiting, 10)
+            heard = await soon(waiting)
             assert heard[-1]["id"] == order["id"] and heard[-1]["status"] == "open"
             waiting = asyncio.ensure_future(client.watch_orders(SYMBOL))
             await asyncio.sleep(0.1)
             await client.cancel_order(order["id"], SYMBOL)
-            heard = await asyncio.wait_for(waiting, 10)
+            heard = await soon(waiting)
             assert heard[-1]["id"] == order["id"] and heard[-1]["status"] == "canceled"
             mine = asyncio.ensure_future(client.watch_my_trades(SYMBOL))
             await asyncio.sleep(0.2)
             await client.create_order(SYMBOL, "market", "buy", 0.001)
-            filled = await asyncio.wait_for(mine, 10)
+            filled = await soon(mine)
             assert filled[-1]["side"] == "buy"
             over_socket = await client.create_order_ws(SYMBOL, "limit", "buy", 0.01, low)
             assert over_socket["status"] == "open"

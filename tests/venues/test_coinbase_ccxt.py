@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -13,70 +12,31 @@ pytest.importorskip("ccxt", reason="ccxt is not installed: pip install ccxt")
 import ccxt
 import ccxt.pro
 
-from nanotick.exchange.agents.description import description_from
 from nanotick.venues.coinbase.served import private_key
 from nanotick.venues.coinbase.server import TERMS, CoinbaseSite
-from nanotick.venues.desk import Desk
-from nanotick.venues.desk_terms import Account
-from nanotick.venues.sockets import Sockets
+from tests.venues.ccxt_served import SYMBOL, ServedToCcxt, first_trades, small_market, soon, tells_the_time, until
 
-MARKET = {
-    "name": "small", "session": {"start": "2026-01-05T00:00:00Z", "hours": 24},
-    "profiles": {"plain": {"flow": {"limit_rate": 12.0, "market_rate": 1.5, "lifetime": 5.0}}},
-    "fees": {"COINBASE": {"maker_rate": "0.004", "taker_rate": "0.006"}},
-    "instruments": [
-        {"symbol": "BTCUSDT", "venue": "COINBASE", "profile": "plain", "price": "96000.0", "tick": "1",
-         "price_decimals": 1, "lot": "0.0001", "qty_decimals": 4, "currency": "USDT", "size": 4},
-        {"symbol": "ETHUSDT", "venue": "COINBASE", "profile": "plain", "price": "3400.00", "tick": "0.05",
-         "price_decimals": 2, "lot": "0.001", "qty_decimals": 3, "currency": "USDT", "size": 6},
-    ],
-}  # fmt: skip
-SYMBOL = "BTC/USDT"
+MARKET = small_market("COINBASE", "0.004", "0.006")
 KEY, SECRET = "organizations/o/apiKeys/k", private_key("a secret")
 
 
-class Served:
-    """A venue on a port, on a thread of its own."""
+def served_to_ccxt(limits=False):
+    def rewrite(api, http, ws):
+        api["rest"] = http
+        if "ws" in api:  # ccxt.pro
+            api["ws"] = ws
 
-    def __init__(self, limits=False):
-        self.host = Sockets()
-        accounts = [Account(KEY, SECRET, balances={"USDT": "1000000", "BTC": "5"})]
-        self.desk = Desk(self.host, description_from(MARKET), "COINBASE", accounts, terms=TERMS, warm_up=20.0)
-        self.site = CoinbaseSite(self.desk, limits=limits)
-        self.port = self.host.serve(self.site)
-        self.started = threading.Event()
-        self.host.at(0, self._start)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        assert self.started.wait(120)
+    def site(desk):
+        return CoinbaseSite(desk, limits=limits)
 
-    def _start(self):
-        self.site.start()
-        self.started.set()
-
-    def _run(self):
-        self.host.run()
-        self.desk.stop()
-        self.host.close()
-
-    def client(self, kind=ccxt.coinbase, **settings):
-        client = kind({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False, **settings})
-        client.urls["api"]["rest"] = f"http://127.0.0.1:{self.port}"
-        if "ws" in client.urls["api"]:  # ccxt.pro
-            client.urls["api"]["ws"] = f"ws://127.0.0.1:{self.port}"
-        return client
-
-    def close(self):
-        self.host.loop.call_soon_threadsafe(self.host.stop)
-        self.thread.join(10)
+    return ServedToCcxt(MARKET, site, TERMS, KEY, SECRET, ccxt.coinbase, rewrite, warm_up=20.0)
 
 
 @pytest.fixture(scope="module")
 def served():
-    venue = Served()
+    venue = served_to_ccxt()
     yield venue
     venue.close()
-    assert venue.host.errors == 0
 
 
 @pytest.fixture(scope="module")
@@ -102,15 +62,13 @@ def test_markets_have_their_rules(client):
 def test_books_tickers_trades_and_candles(client):
     book = client.fetch_order_book(SYMBOL, 20)
     assert 1 < len(book["bids"]) <= 20 and book["bids"][0][0] < book["asks"][0][0]
-    deadline = time.time() + 10
-    while not (trades := client.fetch_trades(SYMBOL)) and time.time() < deadline:
-        time.sleep(0.1)
+    trades = first_trades(client)
     assert trades[-1]["side"] in ("buy", "sell") and trades[-1]["amount"] > 0
     ticker = client.fetch_ticker(SYMBOL)
     assert ticker["bid"] < ticker["ask"] and ticker["last"] > 0
     assert set(client.fetch_bids_asks()) == {"BTC/USDT", "ETH/USDT"}
     assert client.fetch_ohlcv(SYMBOL, "1m")[-1][4] > 0
-    assert abs(client.fetch_time() - time.time() * 1000) < 2000
+    assert tells_the_time(client, coarse_ms=1000)  # v2 tells seconds
 
 
 def test_an_order_lives_and_is_cancelled(client, low):
@@ -208,7 +166,7 @@ def test_keys_and_tokens_are_checked(served):
 
 
 def test_too_many_requests_are_429():
-    venue = Served(limits=True)
+    venue = served_to_ccxt(limits=True)
     try:
         client = venue.client()
         with pytest.raises(ccxt.RateLimitExceeded):
@@ -224,17 +182,17 @@ def test_ccxt_pro_follows_books_trades_and_orders(served):
         try:
             await client.load_markets()
             for _ in range(5):
-                book = await asyncio.wait_for(client.watch_order_book(SYMBOL), 10)
+                book = await soon(client.watch_order_book(SYMBOL))
             assert book["bids"][0][0] < book["asks"][0][0]
             truth = await client.fetch_order_book(SYMBOL, 10)
             assert abs(book["bids"][0][0] - truth["bids"][0][0]) < 100
-            trades = await asyncio.wait_for(client.watch_trades(SYMBOL), 20)
+            trades = await soon(client.watch_trades(SYMBOL))
             assert trades[-1]["amount"] > 0
             low = round(truth["bids"][0][0] * 0.9)
             waiting = asyncio.ensure_future(client.watch_orders(SYMBOL))
-            await asyncio.sleep(1.0)
+            await until(lambda: served.desk.accounts[KEY].followers)
             order = await client.create_order(SYMBOL, "limit", "buy", 0.01, low)
-            heard = await asyncio.wait_for(waiting, 10)
+            heard = await soon(waiting)
             assert heard[-1]["id"] == order["id"] and heard[-1]["status"] == "open"
             await client.cancel_order(order["id"], SYMBOL)
         finally:

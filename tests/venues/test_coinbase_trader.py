@@ -10,7 +10,7 @@ import pytest
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import Kind, OrderType, TimeInForce
 from nanotick.core.secret import Secret
-from nanotick.venues.coinbase.listing import listed_in
+from nanotick.venues.coinbase.listing import listed, listed_in
 from nanotick.venues.coinbase.served import private_key
 from nanotick.venues.coinbase.trader import CoinbaseTrader, told_beyond
 from nanotick.venues.working import NoLimit, TraderState
@@ -237,6 +237,10 @@ def test_what_coinbase_lists_has_its_scales():
     item, rules = found["BTC-USD"]
     assert list(found) == ["BTC-USD"] and (item.price_decimals, item.qty_decimals, item.currency) == (2, 8, "USD")
     assert rules.trading and rules.alias_to == ("BTC-USDC",)
+    host, told = ScriptedHost(), []
+    listed(host, "https://c", ["BTC/USD"], lambda found, why: told.append((found, why)))
+    host.answer(200, json.dumps({"products": [row]}).encode())
+    assert told == [(None, "https://c: lists no BTC/USD; symbols are written as BTC-USD")]
 
 
 def test_prices_beyond_a_thousand_and_averages_between_ticks_are_read(account):

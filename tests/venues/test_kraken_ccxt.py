@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import threading
 import time
 
 import pytest
@@ -14,81 +13,60 @@ pytest.importorskip("ccxt", reason="ccxt is not installed: pip install ccxt")
 import ccxt
 import ccxt.pro
 
-from nanotick.exchange.agents.description import description_from
-from nanotick.venues.desk import Desk
-from nanotick.venues.desk_terms import Account
 from nanotick.venues.kraken.server import TERMS, KrakenSite
-from nanotick.venues.sockets import Sockets
+from tests.venues.ccxt_served import (
+    PATIENCE,
+    SYMBOL,
+    ServedToCcxt,
+    first_trades,
+    small_market,
+    soon,
+    tells_the_time,
+    until,
+)
 
-MARKET = {
-    "name": "small", "session": {"start": "2026-01-05T00:00:00Z", "hours": 24},
-    "profiles": {"plain": {"flow": {"limit_rate": 12.0, "market_rate": 1.5, "lifetime": 5.0}}},
-    "fees": {"KRAKEN": {"maker_rate": "0.0016", "taker_rate": "0.0026"}},
-    "instruments": [
-        {"symbol": "BTCUSDT", "venue": "KRAKEN", "profile": "plain", "price": "96000.0", "tick": "1",
-         "price_decimals": 1, "lot": "0.0001", "qty_decimals": 4, "currency": "USDT", "size": 4},
-        {"symbol": "ETHUSDT", "venue": "KRAKEN", "profile": "plain", "price": "3400.00", "tick": "0.05",
-         "price_decimals": 2, "lot": "0.001", "qty_decimals": 3, "currency": "USDT", "size": 6},
-    ],
-}  # fmt: skip
-SYMBOL = "BTC/USDT"
+MARKET = small_market("KRAKEN", "0.0016", "0.0026")
 SECRET = base64.b64encode(b"a secret").decode()
 
 
-class Served:
-    """A venue on a port, on a thread of its own."""
+class ServedKraken(ServedToCcxt):
+    """Nonces count up."""
 
-    def __init__(self, tier=""):
-        self.host = Sockets()
-        accounts = [Account("key", SECRET, balances={"USDT": "1000000", "BTC": "5"})]
-        self.desk = Desk(self.host, description_from(MARKET), "KRAKEN", accounts, terms=TERMS)
-        self.site = KrakenSite(self.desk, tier=tier)
-        self.port = self.host.serve(self.site)
-        self.started = threading.Event()
-        self.host.at(0, self._start)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        assert self.started.wait(120)
-
-    def _start(self):
-        self.site.start()
-        self.started.set()
-
-    def _run(self):
-        self.host.run()
-        self.desk.stop()
-        self.host.close()
-
-    def client(self, kind=ccxt.kraken, **settings):
-        client = kind({"apiKey": "key", "secret": SECRET, "enableRateLimit": False, **settings})
+    def client(self, kind=None, **settings):
+        client = super().client(kind, **settings)
         if not hasattr(client, "incrementing_nonce"):  # older ones count milliseconds, which repeat on loopback
             client.nonce = lambda: time.time_ns() // 1000
-        http, ws = f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}"
-        api = client.urls["api"]
-        api["public"] = api["private"] = http
-        if "ws" in api:  # ccxt.pro
-            for name in list(api["ws"]):
-                api["ws"][name] = f"{ws}/private/v2" if "private" in name else f"{ws}/v2"
         return client
 
-    def close(self):
-        self.host.loop.call_soon_threadsafe(self.host.stop)
-        self.thread.join(10)
+    def listeners(self, channel):
+        """Connections that follow a private channel."""
+        return sum(channel in getattr(talk, "_follows", ()) for talk in tuple(self.site.talks))
+
+
+def served_to_ccxt(tier=""):
+    def rewrite(api, http, ws):
+        api["public"] = api["private"] = http
+        for name in list(api.get("ws", ())):  # ccxt.pro
+            api["ws"][name] = f"{ws}/private/v2" if "private" in name else f"{ws}/v2"
+
+    def site(desk):
+        return KrakenSite(desk, tier=tier)
+
+    return ServedKraken(MARKET, site, TERMS, "key", SECRET, ccxt.kraken, rewrite)
 
 
 @pytest.fixture(scope="module")
 def served():
-    venue = Served()
+    venue = served_to_ccxt()
     yield venue
     venue.close()
-    assert venue.host.errors == 0
 
 
 @pytest.fixture(scope="module")
 def client(served):
     client = served.client()
     client.load_markets()
-    time.sleep(0.3)
+    first_trades(client)
     return client
 
 
@@ -112,12 +90,10 @@ def test_books_tickers_trades_and_candles(client):
     ticker = client.fetch_ticker(SYMBOL)
     assert ticker["bid"] < ticker["ask"] and ticker["last"] > 0
     assert set(client.fetch_tickers(["BTC/USDT", "ETH/USDT"])) == {"BTC/USDT", "ETH/USDT"}
-    deadline = time.time() + 10
-    while not (trades := client.fetch_trades(SYMBOL)) and time.time() < deadline:
-        time.sleep(0.1)
+    trades = first_trades(client)
     assert trades[-1]["side"] in ("buy", "sell") and trades[-1]["amount"] > 0
     assert client.fetch_ohlcv(SYMBOL, "1m")[-1][4] > 0
-    assert abs(client.fetch_time() - time.time() * 1000) < 2000
+    assert tells_the_time(client, coarse_ms=1000)
 
 
 def test_an_order_lives_and_is_cancelled(client, low):
@@ -180,10 +156,11 @@ def test_an_order_is_amended_and_keeps_its_id(client, low):
 
 def test_the_dead_man_switch_cancels_everything(client, low):
     client.create_order(SYMBOL, "limit", "buy", 0.01, low)
-    client.cancel_all_orders_after(1000)
+    client.cancel_all_orders_after(3_600_000)
     assert len(client.fetch_open_orders()) == 1
-    deadline = time.time() + 5
-    while client.fetch_open_orders() and time.time() < deadline:
+    client.cancel_all_orders_after(1000)
+    end = time.monotonic() + PATIENCE
+    while client.fetch_open_orders() and time.monotonic() < end:
         time.sleep(0.1)
     assert client.fetch_open_orders() == []
 
@@ -238,7 +215,7 @@ def test_states_of_the_venue(served, client, low):
 
 
 def test_counters_refuse_what_is_too_much():
-    venue = Served(tier="starter")
+    venue = served_to_ccxt(tier="starter")
     try:
         client = venue.client()
         client.load_markets()
@@ -260,23 +237,23 @@ def test_ccxt_pro_follows_books_trades_orders_and_fills(served):
         try:
             await client.load_markets()
             for _ in range(20):
-                book = await asyncio.wait_for(client.watch_order_book(SYMBOL, 10), 10)
+                book = await soon(client.watch_order_book(SYMBOL, 10))
             assert book["bids"][0][0] < book["asks"][0][0]
             truth = await client.fetch_order_book(SYMBOL, 10)
             assert abs(book["bids"][0][0] - truth["bids"][0][0]) < 100
-            trades = await asyncio.wait_for(client.watch_trades(SYMBOL), 20)
+            trades = await soon(client.watch_trades(SYMBOL))
             assert trades[-1]["amount"] > 0
             low = round(truth["bids"][0][0] * 0.9)
             waiting = asyncio.ensure_future(client.watch_orders(SYMBOL))
-            await asyncio.sleep(0.5)
+            await until(lambda: served.listeners("executions") == 1)
             order = await client.create_order_ws(SYMBOL, "limit", "buy", 0.01, low)
-            heard = await asyncio.wait_for(waiting, 10)
+            heard = await soon(waiting)
             assert heard[-1]["id"] == order["id"]
             await client.cancel_order_ws(order["id"])
             mine = asyncio.ensure_future(client.watch_my_trades(SYMBOL))
             await asyncio.sleep(0.2)
             await client.create_order(SYMBOL, "market", "buy", 0.001)
-            filled = await asyncio.wait_for(mine, 10)
+            filled = await soon(mine)
             assert filled[-1]["side"] == "buy"
         finally:
             await client.close()

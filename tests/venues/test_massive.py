@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -18,7 +17,7 @@ from nanotick.exchange.agents.description import description_from
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_terms import Account, Money, VenueTerms
 from nanotick.venues.polygon.server import PolygonSite
-from nanotick.venues.sockets import Sockets
+from tests.venues.threaded import ThreadedVenue
 
 MARKET = {
     "name": "small",
@@ -31,25 +30,17 @@ MARKET = {
 }
 
 
-@pytest.fixture(scope="module")
-def served():
-    host = Sockets()
+def made(host):
     terms = VenueTerms(money=Money.MARGIN)
     desk = Desk(host, description_from(MARKET), accounts=[Account("key")], terms=terms, warm_up=20.0)
-    port = host.serve(PolygonSite(desk))
-    host.at(0, desk.start)
+    return PolygonSite(desk)
 
-    def run():
-        host.run()
-        desk.stop()
-        host.close()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{port}"
-    host.loop.call_soon_threadsafe(host.stop)
-    thread.join(10)
-    assert host.errors == 0
+@pytest.fixture(scope="module")
+def served():
+    venue = ThreadedVenue(made)
+    yield venue.address
+    venue.close()
 
 
 def heard(where, market, subscriptions, enough, key="key"):
@@ -66,7 +57,7 @@ def heard(where, market, subscriptions, enough, key="key"):
             if enough(found):
                 await client.close()
 
-        await asyncio.wait_for(client.connect(take), 20)
+        await asyncio.wait_for(client.connect(take), 60)
 
     asyncio.run(run())
     return found
@@ -98,7 +89,7 @@ def test_a_wrong_key_is_refused(served):
 
 def test_the_past_is_read_page_by_page(served):
     client = RESTClient("key", base=f"http://{served}")
-    end, trades = time.monotonic() + 20, []
+    end, trades = time.monotonic() + 60, []
     while len(trades) <= 10 and time.monotonic() < end:
         trades = list(client.list_trades("AAPL", order="asc", limit=5))
         time.sleep(0.1)

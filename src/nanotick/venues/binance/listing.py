@@ -15,24 +15,19 @@ from urllib.parse import quote
 import msgspec
 
 from nanotick.core.instruments import Instrument
-from nanotick.venues.host import REQUEST_TIMEOUT_NS, Host
+from nanotick.venues.host import Host
+from nanotick.venues.listing import Listed, Rules, ask_listed, qty_room
 from nanotick.wire import fields
-from nanotick.wire.json_text import WireError, decode
-from nanotick.wire.requests import Request, Response
-
-_SCALES = 10  # decimals of price and quantity together: values to 900 million
-_FINEST = 8
+from nanotick.wire.json_text import decode
+from nanotick.wire.requests import Request
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What an instrument's record has no field for.
+class BinanceRules(Rules):
+    """As `Rules`, and Binance's filters.
 
     Attributes
     ----------
-    base, quote : str
-        Assets.
-    trading : bool
     bid_up, bid_down, ask_up, ask_down : str
         PERCENT_PRICE_BY_SIDE (or PERCENT_PRICE): bounds of a price as multiples of the average; empty if none.
     max_orders : int
@@ -42,9 +37,6 @@ class Rules:
         Mode of self-trade prevention if an order names none.
     """
 
-    base: str
-    quote: str
-    trading: bool
     bid_up: str = ""
     bid_down: str = ""
     ask_up: str = ""
@@ -54,16 +46,13 @@ class Rules:
     self_trade: str = ""
 
 
-Listed = dict[str, tuple[Instrument, Rules]]
-
-
 def _places(step: str) -> int:
     """Decimals of a step such as 0.00100000."""
     digits = step.rstrip("0").rstrip(".") if "." in step else step
     return len(digits.partition(".")[2])
 
 
-def listed_in(body: bytes, venue: str) -> Listed:
+def listed_in(body: bytes, venue: str) -> Listed[BinanceRules]:
     """Instruments and rules of an exchangeInfo body, by symbol.
 
     Raises
@@ -71,7 +60,7 @@ def listed_in(body: bytes, venue: str) -> Listed:
     WireError
     """
     message = fields.mapping(decode(body), "exchangeInfo")
-    found: Listed = {}
+    found: Listed[BinanceRules] = {}
     for item in fields.sequence(message.get("symbols"), "symbols"):
         item = fields.mapping(item, "symbols")
         filters = {
@@ -94,18 +83,18 @@ def _instrument(symbol: str, venue: str, item: dict[str, Any], filters: dict[str
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
     tick, step = _text(price, "tickSize", "0.00000001"), _text(lot, "stepSize", "0.00000001")
     price_decimals, least = _places(tick), _places(step)
-    qty_decimals = max(least, min(_FINEST, _SCALES - price_decimals))
+    qty_decimals = max(least, qty_room(price_decimals))
     return Instrument(
         symbol, venue, price_decimals, qty_decimals, tick, step, _text(lot, "minQty"), _text(lot, "maxQty"),
         _text(notional, "minNotional"), currency=_text(item, "quoteAsset", ""),
     )  # fmt: skip
 
 
-def _rules(item: dict[str, Any], filters: dict[str, dict[str, Any]]) -> Rules:
+def _rules(item: dict[str, Any], filters: dict[str, dict[str, Any]]) -> BinanceRules:
     percent, plain = filters.get("PERCENT_PRICE_BY_SIDE", {}), filters.get("PERCENT_PRICE", {})
     up, down = _text(plain, "multiplierUp", ""), _text(plain, "multiplierDown", "")
     orders = filters.get("MAX_NUM_ORDERS", {})
-    return Rules(
+    return BinanceRules(
         _text(item, "baseAsset", ""), _text(item, "quoteAsset", ""), item.get("status") == "TRADING",
         _text(percent, "bidMultiplierUp", up), _text(percent, "bidMultiplierDown", down),
         _text(percent, "askMultiplierUp", up), _text(percent, "askMultiplierDown", down),
@@ -118,7 +107,7 @@ def listed(
     host: Host,
     base: str,
     symbols: Iterable[str],
-    done: Callable[[Listed | None, str], None],
+    done: Callable[[Listed[BinanceRules] | None, str], None],
     venue: str = "BINANCE",
 ) -> None:
     """Ask what a venue lists.
@@ -135,19 +124,4 @@ def listed(
     chosen = list(symbols)
     wanted = quote(msgspec.json.encode(chosen).decode(), safe="")
     path = "/api/v3/exchangeInfo" + (f"?symbols={wanted}" if chosen else "")
-
-    def take(response: Response) -> None:
-        try:
-            if response.status != 200:
-                raise WireError(f"HTTP status {response.status} {response.body[:200].decode(errors='replace')}")
-            found = listed_in(response.body, venue)
-        except (WireError, ValueError) as error:
-            done(None, f"{base}: what it lists cannot be read: {error}")
-            return
-        missing = [symbol for symbol in chosen if symbol not in found]
-        if missing:
-            done(None, f"{base}: lists no {', '.join(missing)}")
-        else:
-            done(found, "")
-
-    host.ask(base, Request("GET", path), take, 4 * REQUEST_TIMEOUT_NS)
+    ask_listed(host, base, Request("GET", path), lambda body: listed_in(body, venue), chosen, done)

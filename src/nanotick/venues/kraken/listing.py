@@ -7,40 +7,18 @@ the venue publishes are cut, and orders are no finer. Source: docs.kraken.com, "
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from nanotick.core.instruments import Instrument
-from nanotick.venues.host import REQUEST_TIMEOUT_NS, Host
+from nanotick.venues.host import Host
 from nanotick.venues.kraken.names import asset_of
+from nanotick.venues.listing import Listed, Rules, ask_listed, qty_room
 from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode
-from nanotick.wire.requests import Request, Response
-
-_SCALES = 10  # decimals of price and quantity together: values to 900 million
-_FINEST = 8
+from nanotick.wire.requests import Request
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What an instrument's record has no field for.
-
-    Attributes
-    ----------
-    base, quote : str
-        Assets.
-    trading : bool
-    """
-
-    base: str
-    quote: str
-    trading: bool
-
-
-Listed = dict[str, tuple[Instrument, Rules]]
-
-
-def listed_in(body: bytes, venue: str = "KRAKEN") -> Listed:
+def listed_in(body: bytes, venue: str = "KRAKEN") -> Listed[Rules]:
     """Instruments and rules of an AssetPairs body, by symbol (BTC/USD).
 
     Raises
@@ -51,7 +29,7 @@ def listed_in(body: bytes, venue: str = "KRAKEN") -> Listed:
     errors = message.get("error")
     if errors:
         raise WireError(fields.shown(errors[0] if isinstance(errors, list) else errors))
-    found: Listed = {}
+    found: Listed[Rules] = {}
     for item in fields.mapping(message.get("result"), "result").values():
         item = fields.mapping(item, "pair")
         base, _, quote = fields.optional_text(item, "wsname").partition("/")
@@ -66,7 +44,7 @@ def listed_in(body: bytes, venue: str = "KRAKEN") -> Listed:
 
 def _instrument(symbol: str, quote: str, venue: str, item: dict[str, Any]) -> Instrument:
     price_decimals = fields.whole(item, "pair_decimals")
-    qty_decimals = max(0, min(fields.whole(item, "lot_decimals"), _FINEST, _SCALES - price_decimals))
+    qty_decimals = max(0, min(fields.whole(item, "lot_decimals"), qty_room(price_decimals)))
     tick = fields.optional_text(item, "tick_size") or f"{10.0**-price_decimals:.{price_decimals}f}"
     lot = f"{10.0**-qty_decimals:.{qty_decimals}f}"
     return Instrument(
@@ -79,7 +57,7 @@ def listed(
     host: Host,
     base: str,
     symbols: Iterable[str],
-    done: Callable[[Listed | None, str], None],
+    done: Callable[[Listed[Rules] | None, str], None],
     venue: str = "KRAKEN",
 ) -> None:
     """Ask what Kraken lists; `done(listed, "")`, or `done(None, why)`.
@@ -91,20 +69,6 @@ def listed(
     symbols : iterable of str
         That must be there (BTC/USD).
     """
-    chosen = list(symbols)
-
-    def take(response: Response) -> None:
-        try:
-            if response.status != 200:
-                raise WireError(f"HTTP status {response.status} {response.body[:200].decode(errors='replace')}")
-            found = listed_in(response.body, venue)
-        except (WireError, ValueError) as error:
-            done(None, f"{base}: what it lists cannot be read: {error}")
-            return
-        missing = [symbol for symbol in chosen if symbol not in found]
-        if missing:
-            done(None, f"{base}: lists no {', '.join(missing)}; symbols are written as BTC/USD")
-        else:
-            done(found, "")
-
-    host.ask(base, Request("GET", "/0/public/AssetPairs"), take, 4 * REQUEST_TIMEOUT_NS)
+    request = Request("GET", "/0/public/AssetPairs")
+    hint = "symbols are written as BTC/USD"
+    ask_listed(host, base, request, lambda body: listed_in(body, venue), symbols, done, hint)
