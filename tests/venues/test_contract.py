@@ -3,6 +3,8 @@
 A new venue is a row in `served.SERVED`, one in `registry.PACKAGES` and one in `CASES`; `docs/venues.md` says the rest.
 """
 
+from decimal import Decimal
+
 import pytest
 
 from nanotick.core.records import Kind
@@ -153,6 +155,20 @@ def test_an_order_that_is_not_of_this_session_is_seen(place, policy):
     else:
         place.until(lambda: engine.trader.state == TraderState.BROKEN)
         assert "not of this session" in engine.trader.reason and len(place.open_there()) == 1
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.row is not STOCK], ids=str)
+def test_coins_that_are_there_can_be_left_alone(place):
+    base = place.desk.listings[next(iter(place.desk.listings))].base
+    before = next(Decimal(held.free) for held in place.desk.balances(place.account) if held.asset == base)
+    engine = place.started(TraderConfig(holdings="leave", order_timeout=2.0))
+    assert before > 0 and engine.position(0) == 0
+    number = engine.place(place.lots, place.through())
+    place.until(lambda: engine.state(number) == OrderState.FILLED)
+    engine.trader.reconcile()
+    place.until(lambda: engine.trader.counts.reconciled == 2)
+    assert engine.trader.state == TraderState.READY and engine.trader.breaks == []
+    assert engine.position(0) == place.lots
 
 
 def item_text(place, units):

@@ -143,6 +143,21 @@ class Instrument:
         return cls(**{**values, "contract": Contract(values.get("contract", 0))})
 
 
+def assets_of(item: Instrument) -> tuple[str, str]:
+    """Base and quote asset of a pair.
+
+    >>> assets_of(Instrument("ETHBTC", "BINANCE", currency="BTC")), assets_of(Instrument("AAPL", "XNAS"))
+    (('ETH', 'BTC'), ('AAPL', 'USD'))
+    """
+    symbol = item.symbol.replace("/", "-")
+    if "-" in symbol:
+        base, _, quote = symbol.partition("-")
+        return base, quote
+    if symbol.endswith(item.currency) and len(symbol) > len(item.currency):
+        return symbol[: -len(item.currency)], item.currency
+    return symbol, item.currency
+
+
 class InstrumentTable:
     """The instruments of a run, numbered from 0 in the order given.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
 
-from nanotick.core.instruments import Instrument
+from nanotick.core.instruments import Instrument, assets_of
 from nanotick.core.records import RejectReason
 from nanotick.exchange.config import Fees
 from nanotick.exchange.market import SelfTrade
@@ -167,21 +167,6 @@ class Refusal:
     needed: str = ""
     available: str = ""
     asset: str = ""
-
-
-def assets_of(item: Instrument) -> tuple[str, str]:
-    """Base and quote asset of a pair.
-
-    >>> assets_of(Instrument("ETHBTC", "BINANCE", currency="BTC")), assets_of(Instrument("AAPL", "XNAS"))
-    (('ETH', 'BTC'), ('AAPL', 'USD'))
-    """
-    symbol = item.symbol.replace("/", "-")
-    if "-" in symbol:
-        base, _, quote = symbol.partition("-")
-        return base, quote
-    if symbol.endswith(item.currency) and len(symbol) > len(item.currency):
-        return symbol[: -len(item.currency)], item.currency
-    return symbol, item.currency
 
 
 class Listing:

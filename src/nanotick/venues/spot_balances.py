@@ -6,22 +6,22 @@ start and our fills since, fees in their own asset included:
     expected = balance at the start + bought - sold - paid for others - fees in this asset
 
 The first instrument of the table with the asset as its base carries the difference, if it is more than a lot: a balance
-that something else has changed is a break.
+that something else has changed is a break. Coins that were there at the start are a position, or nobody's (`leave`).
 
 A session that goes on after a crash no longer knows the balance it began with, nor the fees it paid in coins. Once what
 it has missed is booked, a balance near its positions is taken for the beginning (`begin_again`); one that is not is a
-break.
+break. Where coins are left alone nothing can be compared with, so that any balance is taken for the beginning.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_DOWN, Decimal
 
-from nanotick.core.instruments import InstrumentTable
-from nanotick.venues.desk_terms import assets_of
-from nanotick.wire.reports import Position, Report
+from nanotick.core.instruments import InstrumentTable, assets_of
+from nanotick.wire.json_text import WireError
+from nanotick.wire.reports import Balance, Position, Private, Report
 
 FILLS_KEPT = 1 << 16
 FEES_SHARE = Decimal("0.01")  # of a balance: what fees in coins may have come to before a crash
@@ -65,6 +65,16 @@ def checked_positions(
     return ours, lots
 
 
+def held_of(told: Iterable[Private], asset_of: Callable[[str], str] = str) -> dict[str, Decimal]:
+    """Balances by asset, free and locked together; `asset_of` gives the asset of a name that the venue has for it."""
+    held: dict[str, Decimal] = {}
+    for item in told:
+        if isinstance(item, Balance):
+            name = asset_of(item.asset)
+            held[name] = held.get(name, Decimal(0)) + Decimal(item.free) + Decimal(item.locked)
+    return held
+
+
 class SpotBalances:
     """What the balances of an account should be.
 
@@ -75,10 +85,14 @@ class SpotBalances:
         Name of the venue in the table.
     position : callable
         Gives the engine's position in an instrument.
+    leave : bool
+        Coins that are there at the start are nobody's position: only what is traded from then on counts.
     """
 
-    def __init__(self, instruments: InstrumentTable, venue: str, position: Callable[[int], int]) -> None:
-        self._instruments, self._venue, self._position = instruments, venue, position
+    def __init__(
+        self, instruments: InstrumentTable, venue: str, position: Callable[[int], int], leave: bool = False
+    ) -> None:
+        self._instruments, self._venue, self._position, self._leave = instruments, venue, position, leave
         self._fills: set[tuple[str, str]] = set()
         self._order: deque[tuple[str, str]] = deque()
         self._start: dict[str, Decimal] = {}
@@ -92,7 +106,13 @@ class SpotBalances:
                 self._carries.setdefault(base, number)
 
     def count(self, fill: Report) -> None:
-        """Move balances by a fill, once. A fee without an asset is in the quote asset."""
+        """Move balances by a fill, once. A fee without an asset is in the quote asset.
+
+        Raises
+        ------
+        WireError
+            A figure of it is no number, or beyond all bounds.
+        """
         name = fill.symbol, fill.execution
         if name in self._fills or fill.symbol not in self._assets:
             return
@@ -101,10 +121,18 @@ class SpotBalances:
         if len(self._order) > FILLS_KEPT:
             self._fills.discard(self._order.popleft())
         base, quote = self._assets[fill.symbol]
-        qty = fill.side * Decimal(fill.qty)
+        try:
+            qty = fill.side * Decimal(fill.qty)
+            paid, fee = qty * Decimal(fill.price), Decimal(fill.fee or "0")
+        except ArithmeticError as error:
+            raise WireError(f"fill {fill.execution[:40]}: {error}") from None
         self._move(base, qty)
-        self._move(quote, -qty * Decimal(fill.price))
-        self._move(fill.fee_asset or quote, -Decimal(fill.fee or "0"))
+        self._move(quote, -paid)
+        self._move(fill.fee_asset or quote, -fee)
+
+    def counted(self, symbol: str, execution: str) -> bool:
+        """Whether a fill has moved the balances, as far back as is remembered."""
+        return (symbol, execution) in self._fills
 
     def _move(self, asset: str, amount: Decimal) -> None:
         self._moved[asset] = self._moved.get(asset, Decimal(0)) + amount
@@ -121,6 +149,8 @@ class SpotBalances:
         """
         if not opened:
             self._start, self._moved = dict(held), {}
+        elif not self._start and self._leave:
+            self._start = {asset: amount - self._moved.get(asset, Decimal(0)) for asset, amount in held.items()}
         elif not self._start:
             ours, lots = checked_positions(self._instruments, self._venue, self._position, self._assets)
             self._start = begin_again(held, ours, self._moved, lots) or {}
@@ -130,7 +160,7 @@ class SpotBalances:
                 continue
             base, _ = self._assets[item.symbol]
             known = item.qty_decimal(self._position(number))
-            if self._carries[base] != number:
+            if self._carries[base] != number or (self._leave and not opened):
                 qty = known
             elif not opened or not self._start:
                 qty = held.get(base, Decimal(0))

@@ -130,11 +130,11 @@ class TraderBase:
         named: list[Working] = []
         for report in reports:
             working = self._of(report)
-            if working is not None:
-                self._note(report, working, now)
-                if working.cancel_wanted and working.order:
-                    named.append(working)
             try:
+                if working is not None:
+                    self._note(report, working, now)
+                    if working.cancel_wanted and working.order:
+                        named.append(working)
                 row = self.rows.row(report, now)
             except WireError as error:
                 self.counts.malformed += 1

@@ -144,8 +144,9 @@ class TraderConfig:
     foreign_orders : str
         `adopt`, `cancel` or `refuse`: what to do with open orders that are not of this session.
     holdings : str
-        `adopt` or `refuse`: what to do with positions that this session does not know at its start. `leave`, at spot
-        venues: coins that are there are nobody's position; only what is traded from then on is.
+        `adopt` or `refuse`: what to do with positions that this session does not know at its start. `leave`, at venues
+        with balances (Binance, Coinbase, Kraken): coins that are there are nobody's position; only what is traded from
+        then on is.
     """
 
     order_timeout: float = 5.0

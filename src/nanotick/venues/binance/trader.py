@@ -5,27 +5,20 @@ known; a replace is cancelReplace, and the new order has a fresh client id. Noth
 open orders and order states are asked for, and trades from the one after the last that was told. Every fill counts
 once, by symbol and trade id.
 
-A spot account has balances, not positions. What an asset's balance should be follows from the balance at the session's
-start and our fills since, fees in their own asset included:
-
-    expected = balance at the start + bought - sold - paid for others - fees in this asset
-
-The first instrument of the table with the asset as its base carries the difference, if it is more than a lot: a balance
-that something else has changed is a break. Source: binance-spot-api-docs, web-socket-api.md, rest-api.md.
+What the balances of the account should be is `venues.spot_balances`. Source: binance-spot-api-docs, web-socket-api.md,
+rest-api.md.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from nanotick.core.records import CommandFlag, Kind, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.binance.session import BinanceSession, Done
 from nanotick.venues.limits import limits_of
-from nanotick.venues.spot_balances import begin_again, checked_positions
+from nanotick.venues.spot_balances import SpotBalances, held_of
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.venues.written import WritingTrader
 from nanotick.wire.binance_orders import METHODS, encode, encode_rest, method_of, rest_request
@@ -41,7 +34,6 @@ TEST_REST = "https://testnet.binance.vision"
 TEST_STREAM = "wss://ws-api.testnet.binance.vision/ws-api/v3"
 SELF_TRADE = ("", "NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT")
 _PAGE = 1000
-_FILLS_KEPT = 1 << 16
 _STRANGE_KEPT = 4096
 _S = 1_000_000_000
 _FILL, _CANCEL = int(Kind.FILL), int(Kind.CANCEL)
@@ -112,17 +104,7 @@ class BinanceTrader(WritingTrader):
         self._latest: dict[str, int] = {}  # symbol -> trade id up to which every fill has been told
         self._history: dict[str, set[int]] = {}  # trade ids that the venue has told of since, by symbol
         self._symbols: dict[str, str] = {}  # of orders in that history which are not known
-        self._fills: set[tuple[str, str]] = set()
-        self._fills_order: deque[tuple[str, str]] = deque()
-        self._start: dict[str, Decimal] = {}  # balances at the session's start
-        self._moved: dict[str, Decimal] = {}  # by our fills since
-        self._assets: dict[str, tuple[str, str]] = {}  # symbol -> base, quote
-        self._carries: dict[str, int] = {}  # base asset -> instrument that carries its balance
-        for number, item in enumerate(self.instruments):
-            if item.venue == self.venue:
-                base = item.symbol.removesuffix(item.currency)
-                self._assets[item.symbol] = base, item.currency
-                self._carries.setdefault(base, number)
+        self.balances = SpotBalances(self.instruments, self.venue, self._position, self.config.holdings == "leave")
 
     def _order_writer(self) -> BinanceOrderWriter | OrderWriter:
         if not self.session.logs_on:
@@ -268,31 +250,13 @@ class BinanceTrader(WritingTrader):
 
     def _note(self, report: Report, working: Working, now: int) -> None:
         super()._note(report, working, now)
-        if report.kind == _FILL and report.execution:
-            self._count(report)
-            if self.state == TraderState.READY and report.execution.isdigit() and not self.unknown:
-                # at other times fills that were missed may lie between this one and the latest known
-                self._history.pop(report.symbol, None)
-                self._latest[report.symbol] = max(int(report.execution), self._latest.get(report.symbol, -1))
-
-    def _count(self, fill: Report) -> None:
-        """Move balances by a fill, once."""
-        name = fill.symbol, fill.execution
-        if name in self._fills or fill.symbol not in self._assets:
+        if report.kind != _FILL or not report.execution:
             return
-        self._fills.add(name)
-        self._fills_order.append(name)
-        if len(self._fills_order) > _FILLS_KEPT:
-            self._fills.discard(self._fills_order.popleft())
-        base, quote = self._assets[fill.symbol]
-        qty = fill.side * Decimal(fill.qty)
-        self._move(base, qty)
-        self._move(quote, -qty * Decimal(fill.price))
-        if fill.fee_asset:
-            self._move(fill.fee_asset, -Decimal(fill.fee or "0"))
-
-    def _move(self, asset: str, amount: Decimal) -> None:
-        self._moved[asset] = self._moved.get(asset, Decimal(0)) + amount
+        self.balances.count(report)
+        if self.state == TraderState.READY and report.execution.isdigit() and not self.unknown:
+            # at other times fills that were missed may lie between this one and the latest known
+            self._history.pop(report.symbol, None)
+            self._latest[report.symbol] = max(int(report.execution), self._latest.get(report.symbol, -1))
 
     # --- what the account has -----------------------------------------------------------------------------------------
 
@@ -361,7 +325,7 @@ class BinanceTrader(WritingTrader):
         """Trade id up to which every fill has been told; -1 if none."""
         latest, history = self._latest.get(symbol, -1), self._history.get(symbol, set())
         for number in sorted(history):
-            if number > latest and (symbol, str(number)) not in self._fills:
+            if number > latest and not self.balances.counted(symbol, str(number)):
                 break  # fetched for another order's sake, or of an order that is not known yet
             latest = max(latest, number)
             history.discard(number)
@@ -374,44 +338,9 @@ class BinanceTrader(WritingTrader):
 
         def take(told: list[Private] | None) -> None:
             found = self._good(told)
-            if found is None:
-                done(None)
-                return
-            held = {
-                item.asset: Decimal(item.free) + Decimal(item.locked) for item in found if isinstance(item, Balance)
-            }
-            done(list(self._positions(held)))
+            done(None if found is None else [*self.balances.positions(held_of(found), self._opened)])
 
         self._call("account.status", {}, take)
-
-    def _positions(self, held: dict[str, Decimal]) -> list[Position]:
-        leave = self.config.holdings == "leave"
-        if not self._opened:
-            self._start, self._moved = held, {}
-        elif not self._start and leave:
-            self._start = {name: held[name] - self._moved.get(name, Decimal(0)) for name in held}
-        elif not self._start:
-            ours, lots = checked_positions(self.instruments, self.venue, self._position, self._assets)
-            self._start = begin_again(held, ours, self._moved, lots) or {}
-        found = []
-        for number, item in enumerate(self.instruments):
-            base, _ = self._assets.get(item.symbol, ("", ""))
-            if item.venue != self.venue:
-                continue
-            known = item.qty_decimal(self._position(number))
-            if self._carries[base] != number:
-                qty = known
-            elif not self._opened and leave:
-                qty = known
-            elif not self._opened or not self._start:
-                qty = held.get(base, Decimal(0))
-            else:
-                expected = self._start.get(base, Decimal(0)) + self._moved.get(base, Decimal(0))
-                differs = held.get(base, Decimal(0)) - expected
-                qty = known + differs if abs(differs) > Decimal(item.lot_size) else known
-            qty = qty.quantize(Decimal(1).scaleb(-item.qty_decimals), ROUND_DOWN)
-            found.append(Position(item.symbol, f"{qty:f}"))
-        return found
 
     def status(self) -> dict[str, Any]:
         """As `Trader.status`."""

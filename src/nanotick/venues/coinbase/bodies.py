@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from nanotick.core.instruments import assets_of
 from nanotick.core.records import CommandFlag, OrderType, RejectReason
 from nanotick.venues.desk_orders import DeskOrder, Fill
 from nanotick.venues.desk_terms import (
@@ -18,7 +19,6 @@ from nanotick.venues.desk_terms import (
     Refusal,
     VenueTerms,
     amount_text,
-    assets_of,
     uuid_ids,
 )
 from nanotick.wire.coinbase_trading import CONFIGURATIONS

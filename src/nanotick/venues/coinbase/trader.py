@@ -25,7 +25,7 @@ from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.limiter import RateLimiter, SlidingWindow
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
-from nanotick.venues.spot_balances import SpotBalances
+from nanotick.venues.spot_balances import SpotBalances, held_of
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.wire import fields
 from nanotick.wire.coinbase_trading import BASE, UserOrders, decode_reply, encode, encode_session
@@ -100,7 +100,7 @@ class CoinbaseTrader(RestTrader):
             self.limiter = RateLimiter([SlidingWindow(REQUESTS_A_SECOND, _S, charge="requests")])
         self._tokens = Tokens(self.host, key, secret)
         self.stream = PrivateStream(self, (stream,), self._decode, self._greet, self._heard, PACE)
-        self.balances = SpotBalances(self.instruments, self.venue, self._position)
+        self.balances = SpotBalances(self.instruments, self.venue, self._position, self.config.holdings == "leave")
         self._user = UserOrders()
         self._expected = -1
         self._entries: dict[str, Entry] = {}  # of requests that have no answer
@@ -320,14 +320,7 @@ class CoinbaseTrader(RestTrader):
         """As `Trader.fetch_holdings`: balances as positions of the instruments that carry them."""
 
         def take(told: list[Private] | None) -> None:
-            if told is None:
-                done(None)
-                return
-            held: dict[str, Decimal] = {}
-            for item in told:
-                if isinstance(item, Balance):
-                    held[item.asset] = held.get(item.asset, Decimal(0)) + Decimal(item.free) + Decimal(item.locked)
-            done(list(self.balances.positions(held, self._opened)))
+            done(None if told is None else [*self.balances.positions(held_of(told), self._opened)])
 
         self._list("/accounts", {"limit": str(_PAGE)}, take)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from nanotick.core.instruments import assets_of
 from nanotick.core.records import CancelReason, CommandFlag, Kind, OrderType, RejectReason
 from nanotick.venues.desk_orders import DeskOrder, Fill
 from nanotick.venues.desk_terms import (
@@ -18,7 +19,6 @@ from nanotick.venues.desk_terms import (
     Refusal,
     VenueTerms,
     amount_text,
-    assets_of,
     kraken_ids,
 )
 from nanotick.venues.kraken.names import altname, asset_id, pair_id

@@ -12,7 +12,6 @@ Source: docs.kraken.com, WebSocket v2 (user trading, executions), "Trading rate 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from nanotick.core.records import Kind, RejectReason
@@ -26,9 +25,8 @@ from nanotick.venues.kraken.rest import PrivateRest
 from nanotick.venues.limiter import Decaying, RateLimiter
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
-from nanotick.venues.spot_balances import SpotBalances
+from nanotick.venues.spot_balances import SpotBalances, held_of
 from nanotick.venues.working import NotSent, Sent, TraderState, Working
-from nanotick.wire.json_text import WireError
 from nanotick.wire.kraken_trading import Executions, decode_reply, encode, encode_dead_man, encode_session
 from nanotick.wire.messages import Notice, Sequence
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report
@@ -101,7 +99,7 @@ class KrakenTrader(RestTrader):
         self._deadline, self._dead_man = int(deadline * 1e9), dead_man
         self.private = PrivateRest(self.host, rest, KrakenSigner(key, secret), tier)
         self.stream = PrivateStream(self, (stream,), self._decode, self._greet, self._heard, PACE)
-        self.balances = SpotBalances(self.instruments, self.venue, self._position)
+        self.balances = SpotBalances(self.instruments, self.venue, self._position, self.config.holdings == "leave")
         self._symbols = symbols_of(symbols)
         self._executions = Executions()
         self._sequence = 0
@@ -302,25 +300,14 @@ class KrakenTrader(RestTrader):
         """As `Trader.fetch_holdings`: balances as positions of the instruments that carry them."""
 
         def take(told: list[Private] | None) -> None:
-            if told is None:
-                done(None)
-                return
-            held: dict[str, Decimal] = {}
-            for item in told:
-                if isinstance(item, Balance):
-                    name = asset_of(item.asset)
-                    held[name] = held.get(name, Decimal(0)) + Decimal(item.free) + Decimal(item.locked)
-            done(list(self.balances.positions(held, self._opened)))
+            done(None if told is None else [*self.balances.positions(held_of(told, asset_of), self._opened)])
 
         self._ask_rest("Balance", {}, take)
 
     def _note(self, report: Report, working: Working, now: int) -> None:
         super()._note(report, working, now)
         if report.kind == _FILL and report.execution:
-            try:
-                self.balances.count(report)
-            except ArithmeticError as error:
-                raise WireError(f"fill {report.execution[:40]}: {error}") from None
+            self.balances.count(report)
 
     def status(self) -> dict[str, Any]:
         """As `Trader.status`."""
