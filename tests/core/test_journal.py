@@ -312,3 +312,22 @@ def test_the_threads_of_a_journal_dropped_unclosed_keep_its_memory(tmp_path):
     assert memory() is not None
     sync.close()
     del sync
+
+
+def test_the_mark_never_passes_records_of_a_segment_that_filled_up_during_a_sync(shm_path, monkeypatch) -> None:
+    """Else it would say that records are durable which are not, and fall back at the next sync."""
+    journal = Journal(shm_path, segment_bytes=TINY, sync_interval_s=None)
+    capacity = journal.capacity
+    journal.append_array(bodies(1, capacity - 1))
+    real = journal_sync._msync
+
+    def append_meanwhile(segment, size) -> None:
+        real(segment, size)
+        if journal.next_sequence == capacity:
+            journal.append_array(bodies(1, 3))  # fills this segment and begins the next
+
+    monkeypatch.setattr(journal_sync, "_msync", append_meanwhile)
+    assert journal.sync() == capacity - 1
+    assert journal.next_sequence == capacity + 3
+    assert journal.sync() == capacity + 2
+    journal.close()

@@ -135,17 +135,19 @@ class SegmentSync:
         with self._syncing:
             if load_acquire(self._address + FAILED) != 0:
                 return
+            # read once: a segment that fills up behind this pass must not be passed by the mark of the one after it
+            appended = load_acquire(self._address + NEXT) - 1
             try:
                 for segment in list(self._segments):
-                    self._sync_segment(segment)
+                    self._sync_segment(segment, appended)
                 while len(self._segments) > 1 and self._is_done(self._segments[0]):
                     self._close_segment(self._segments[0], self._segments[1])
             except OSError as error:
                 self.error = error
                 store_release(self._address + FAILED, 1)
 
-    def _sync_segment(self, segment: Segment) -> None:
-        count = self._committed(segment)
+    def _sync_segment(self, segment: Segment, appended: int) -> None:
+        count = min(segment.capacity, appended + 1 - segment.first_sequence)
         if count <= self._synced.get(segment.first_sequence, 0):
             return
         _msync(segment, HEADER_SIZE + -(-count // BLOCK_RECORDS) * BLOCK_SIZE)
