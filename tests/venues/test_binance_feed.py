@@ -146,6 +146,19 @@ def test_a_clock_an_hour_ahead_does_not_make_diffs_older_than_the_snapshot(host,
     assert stamps == sorted(stamps)
 
 
+def test_a_best_quote_before_the_first_diff_does_not_take_the_time_of_a_clock_that_is_ahead(host, got):
+    """Else the book would hold every diff of the next hour for older news of that price."""
+    feed_of(host, got)
+    host.time += 3600 * S
+    host.link.accept()
+    confirm(host.link)
+    host.answer(200, snapshot(10), (("Date", "Tue, 14 Nov 2023 22:13:20 GMT"),))  # E0
+    host.link.say(ticker(10))
+    host.link.say(diff(11, 11, bids=[("100.00", "7")]))
+    stamps = [int(row["ts_venue"]) for row in got.rows]
+    assert QUOTE in [int(row["kind"]) for row in got.rows] and stamps == sorted(stamps)
+
+
 def test_a_stale_snapshot_is_fetched_again(host, got):
     feed = feed_of(host, got)
     link = host.link

@@ -176,6 +176,8 @@ class BinanceConversation(Conversation):
         now = self.feed.host.now()
         first = np.frombuffer(kept, EVENT, 1)["ts_venue"][0] if kept else chain["latest_ns"]
         depth.ts_venue = int(first) or (said_ns - _DATE if said_ns else now - _CLOCKS)
+        # best quotes carry no time: until a diff comes they take the snapshot's, for our clock may be far ahead
+        chain["latest_ns"] = max(int(chain["latest_ns"]), depth.ts_venue)
         decimals = self.feed.instruments[number].qty_decimals
         depth.bids, depth.asks = _cut(depth.bids, decimals), _cut(depth.asks, decimals)
         refused = self.frames.rows.refused.total()
