@@ -94,7 +94,7 @@ def test_whatever_the_network_does_everything_settles(seed):
     assert len(placed) == len(set(placed))  # nothing was sent twice
 
 
-@pytest.mark.parametrize("seed", [6, 20, *_seeds(1, 100)])
+@pytest.mark.parametrize("seed", [2, 7, *_seeds(1, 100)])
 def test_a_fill_missed_in_a_cut_is_found_though_history_was_read_for_another_order(seed):
     """Cut every few seconds: what an inquiry has read of the history is not what the engine has been told."""
     faults = Faults(cuts=1200.0, delay=0.05, delay_max_ns=300_000_000, error_undone=0.1)

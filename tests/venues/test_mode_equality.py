@@ -58,9 +58,10 @@ def test_paper_replay_and_backtest_decide_alike(market, tmp_path):  # noqa: F811
     rows.view(np.uint8)[:] = heard.view(np.uint8)
     rows["ts_venue"] = rows["ts_recv"]  # one clock, as the paper exchange has
     rows["flags"] |= int(BOTH_SIDES)
+    started = records[marks & (records["word"] == SessionMark.START)]
     result = nt.backtest(
         (rows, session.local.instruments), StrategySetup(Flip(), cash=10**12), venue=LATENCY, limits=LIMITS,
-        sample_interval=0,
+        sample_interval=0, start=int(started[0]["ts_recv"]),
     )  # fmt: skip
     last = int(records[end]["ts_recv"])
     live = [c for c in commands_of(records[:end]) if c[0] < last]

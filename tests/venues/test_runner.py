@@ -6,9 +6,11 @@ import pytest
 
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import Instrument, InstrumentTable
+from nanotick.core.journal_reader import JournalReader
 from nanotick.core.records import ControlAction, Kind
 from nanotick.core.secret import Secret
 from nanotick.engine.changes import load_class
+from nanotick.engine.journaling import SessionMark
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.session import Session
 from nanotick.engine.session_replay import replay
@@ -120,6 +122,26 @@ def test_nothing_is_sent_before_the_account_is_compared(desk):
     _, request, _ = desk.host.asked[0]
     assert (request.method, request.path) == ("POST", "/v2/orders")
     assert msgspec.json.decode(request.body)["limit_price"] == "150.01"
+
+
+def test_strategies_hear_nothing_before_they_have_started_not_even_after_a_crash(desk):
+    desk.quote(150.0, 150.02)
+    assert desk.local.books.best_price(0, 1) == 15000 and int(desk.local.selves[0]["starts"][0]) == 0
+    assert int(desk.local.slots_region.view[0]["calls"].sum()) == 0 and int(desk.session.row["commands"]) == 0
+    desk.session.close(ended=False)  # killed before anything stood
+    again = Session.resume(desk.directory)
+    try:
+        assert not again.begun and again.local.muted
+        runner = Runner(desk.host, again)
+        runner.start()
+        assert runner.phase == Phase.TRADING and not again.local.muted
+        assert int(again.local.selves[0]["starts"][0]) == 1
+        records = np.concatenate([batch.copy() for batch in JournalReader(desk.directory).batches()])
+        words = records["word"][records["kind"] == Kind.SESSION].tolist()
+        assert words.count(SessionMark.MUTE) == words.count(SessionMark.HEAR) == words.count(SessionMark.START) == 1
+    finally:
+        again.close(ended=False)
+    assert replay(desk.directory).difference is None
 
 
 def test_an_order_is_filled_and_the_position_known(desk):

@@ -183,10 +183,9 @@ class Backtest:
         if self.start_ts <= self.first_ts:
             self._begin_samples(self.first_ts)
             return
-        masks = self.local.masks_region.view["mask"].copy()
-        self.local.masks_region.view["mask"] = 0
+        self.local.mute()
         self._loop(None, slice_rows, self._rows_before(self.start_ts))
-        self.local.masks_region.view["mask"] = masks
+        self.local.hear()
         self._begin_samples(self.start_ts)
 
     def _begin_samples(self, ts: int) -> None:

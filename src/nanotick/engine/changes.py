@@ -103,15 +103,18 @@ def swap_code(local: LocalSide, number: int, cls: type[Strategy]) -> None:
             f"{local.names[number]}: new code must have the fields of the old ({changed} differ); restart for that"
         )
     callbacks = compile_strategy(cls, count)
+    muted = local.muted
     slot = local.slots_region.view[number]
     hears = setup.instruments or range(count)
     bit = 1 << number
     for which in Callback:
         slot["call_function"][which] = callbacks.get(which, 0)
         for instrument in hears:
-            mask = int(local.masks_region.view[instrument]["mask"][which])
+            mask = int(local.masks[instrument, which])
             mask = mask | bit if which in callbacks else mask & ~bit
-            local.masks_region.view[instrument]["mask"][which] = mask - (1 << 64) if mask >= 1 << 63 else mask
+            local.masks[instrument, which] = mask - (1 << 64) if mask >= 1 << 63 else mask
+    if not muted:
+        local.hear()
     local.callbacks[number] = callbacks
     setups = list(local.setups)
     setups[number] = replace(setup, strategy=cls(**setup.strategy.parameters))

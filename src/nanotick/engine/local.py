@@ -92,6 +92,8 @@ class LocalSide:
         Units of it in one unit of each other settlement currency; constant over the run.
     time_zone : str
         IANA name: whose midnight begins a trading day.
+    masks : ndarray of int64
+        Shape (instruments, callbacks): bit s is set where strategy s hears of it, unless all are muted.
 
     Raises
     ------
@@ -171,6 +173,7 @@ class LocalSide:
                 hears = setup.instruments or range(count)
                 for instrument in hears:
                     self.masks_region.view[instrument]["mask"][which] |= np.int64(_bit(number))
+        self.masks = self.masks_region.view["mask"].copy()
         self.output_region = arena.region("output", EVENT, self.capacity.output, transient=True)
         self.marks_region = arena.region("marks", MARK_SAMPLE, MARKS, transient=True)
         self.engine_region = arena.region("engine", ENGINE, 1)
@@ -193,6 +196,19 @@ class LocalSide:
     def address(self) -> int:
         """Address of the ENGINE record: what the step takes."""
         return self.engine_region.address
+
+    def mute(self) -> None:
+        """Let strategies hear nothing until `hear`; books, orders and accounts are kept all the same."""
+        self.masks_region.view["mask"] = 0
+
+    def hear(self) -> None:
+        """Let strategies hear again."""
+        self.masks_region.view["mask"] = self.masks
+
+    @property
+    def muted(self) -> bool:
+        """Whether strategies hear nothing of what they subscribed to."""
+        return not np.array_equal(self.masks_region.view["mask"], self.masks)
 
     def control(
         self,

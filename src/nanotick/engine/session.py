@@ -33,7 +33,7 @@ from nanotick.engine.journaling import STEP_RECORDS, SessionMark
 from nanotick.engine.local import LocalSide
 from nanotick.engine.records import OUTPUT_RESERVE
 from nanotick.engine.runner import INFINITE
-from nanotick.engine.session_header import SessionError, describe, header_records
+from nanotick.engine.session_header import SessionError, describe, open_journal
 from nanotick.engine.session_loop import (
     SESSION,
     SessionState,
@@ -69,35 +69,6 @@ class Gateway(Protocol):
     def send(self, commands_address: int, count: int) -> None:
         """Take consecutive COMMAND records: all of them, in order, before returning."""
         ...
-
-
-def open_journal(
-    directory: Path,
-    header: Mapping[str, Any],
-    segment_bytes: int = DEFAULT_SEGMENT_BYTES,
-    sync_interval_s: float | None = DEFAULT_SYNC_INTERVAL_S,
-) -> Journal:
-    """A new session's journal, begun with its header.
-
-    Raises
-    ------
-    SessionError
-        The directory holds a session already.
-    """
-    journal = Journal(directory, segment_bytes, sync_interval_s)
-    try:
-        if journal.next_sequence > 1:
-            raise SessionError(
-                f"{directory}: holds a session of {journal.next_sequence - 1:,} records already; name another "
-                f"directory, or look at it with `nanotick replay {directory} --verify`"
-            )
-        if journal.capacity < STEP_RECORDS:
-            raise ValueError(f"segment_bytes: a segment must hold {STEP_RECORDS} records, found {journal.capacity}")
-        journal.append_array(header_records(header))
-    except BaseException:
-        journal.close()
-        raise
-    return journal
 
 
 def save_snapshot(store: SnapshotStore, local: LocalSide, part: Arena, journal: Journal) -> Path:
@@ -200,7 +171,7 @@ class Session:
             interval = int(found.header["sample_interval_ns"])
             self._lay(interval)
             self.row["now"], self.row["next_sample"] = found.now, found.next_sample
-            self.begun = interval == 0 or found.next_sample != INFINITE
+            self.begun = (interval == 0 or found.next_sample != INFINITE) and not self.local.muted
             if interval > 0 and found.next_sample == INFINITE:
                 self.row["next_sample"] = found.now + interval
             if len(found.unsent):
@@ -337,9 +308,17 @@ class Session:
         if not self.take_array(self._one):
             raise SessionError(f"{self.state.name.lower().replace('_', ' ')}: send and drain first, then go on")
 
+    def mute(self, now: int) -> None:
+        """Let strategies hear nothing until `start`; books and accounts are kept all the same."""
+        self._mark(SessionMark.MUTE, now)
+        self.local.mute()
+
     def start(self, now: int) -> None:
-        """`on_start` of every strategy."""
+        """`on_start` of every strategy; what it does not hear of before."""
         self.begun = True
+        if self.local.muted:
+            self._mark(SessionMark.HEAR, now)
+            self.local.hear()
         if self.row["sample_interval"] > 0:
             self.row["next_sample"] = now + self.row["sample_interval"]
         self._mark(SessionMark.START, now)

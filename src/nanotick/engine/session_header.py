@@ -26,12 +26,13 @@ import numpy.typing as npt
 from nanotick import __version__
 from nanotick.core.arena import Arena
 from nanotick.core.instruments import Instrument, InstrumentTable
+from nanotick.core.journal import DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL_S, Journal
 from nanotick.core.memory import dtype_digest
 from nanotick.core.records import COMMAND, EVENT, Kind
 from nanotick.core.snapshot import STATE_SCHEMA
 from nanotick.core.source import source_digest
 from nanotick.engine.changes import kept_code
-from nanotick.engine.journaling import SessionMark
+from nanotick.engine.journaling import STEP_RECORDS, SessionMark
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.risk.dynamic import DynamicLimits
 from nanotick.risk.limits import RiskLimits
@@ -58,14 +59,11 @@ class Built:
         Of its regions alone.
     changed : list of str
         Code that is not what it was when the session ran.
-    masks : numpy.ndarray
-        What each strategy hears; a snapshot may have been taken while nobody heard anything.
     """
 
     local: LocalSide
     arena: Arena
     changed: list[str]
-    masks: npt.NDArray[Any]
 
 
 def describe(local: LocalSide, config: Mapping[str, Any], code_hash: str, sample_interval_ns: int) -> dict[str, Any]:
@@ -243,7 +241,36 @@ def build(header: Mapping[str, Any], where: Path, changed_code: bool = False) ->
             f"{where}: the state built from the header differs from the session's first in {', '.join(different)}; "
             "the session began with something its header does not say"
         )
-    return Built(local, part, changed, local.masks_region.view["mask"].copy())
+    return Built(local, part, changed)
+
+
+def open_journal(
+    directory: Path,
+    header: Mapping[str, Any],
+    segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+    sync_interval_s: float | None = DEFAULT_SYNC_INTERVAL_S,
+) -> Journal:
+    """A new session's journal, begun with its header.
+
+    Raises
+    ------
+    SessionError
+        The directory holds a session already.
+    """
+    journal = Journal(directory, segment_bytes, sync_interval_s)
+    try:
+        if journal.next_sequence > 1:
+            raise SessionError(
+                f"{directory}: holds a session of {journal.next_sequence - 1:,} records already; name another "
+                f"directory, or look at it with `nanotick replay {directory} --verify`"
+            )
+        if journal.capacity < STEP_RECORDS:
+            raise ValueError(f"segment_bytes: a segment must hold {STEP_RECORDS} records, found {journal.capacity}")
+        journal.append_array(header_records(header))
+    except BaseException:
+        journal.close()
+        raise
+    return journal
 
 
 def _strategy_class(entry: Mapping[str, Any], where: Path) -> type[Strategy]:

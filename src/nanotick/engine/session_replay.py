@@ -125,7 +125,6 @@ class _Stepper:
             self.row[name] = arena.region(f"replay.{name}", EVENT, 1, transient=True).address
         self.row["sample_interval"], self.row["next_sample"] = sample_interval_ns, INFINITE
         self.record = session_at(self.region.address)
-        self.masks = built.masks
 
     def step(self, records: npt.NDArray[Any]) -> int:
         """Replay consecutive records; gives how many agree."""
@@ -139,9 +138,10 @@ class _Stepper:
             word = int(records[at]["word"])
             if word in MARKS:
                 obey(self.local, records[at], self.directory)
-                self.masks = self.local.masks_region.view["mask"].copy()
+            elif word == _MUTE:
+                self.local.mute()
             else:
-                self.local.masks_region.view["mask"] = 0 if word == _MUTE else self.masks
+                self.local.hear()
         return done + self._run(records[done:])
 
     def _run(self, records: npt.NDArray[Any]) -> int:

@@ -25,8 +25,8 @@ from nanotick.engine.journaling import SessionMark
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.output import DataFile, RunCounters, RunOutput
 from nanotick.engine.runner import DRAIN, END, JOURNAL, STUCK, Verb
-from nanotick.engine.session import SNAPSHOT_RECORDS, SNAPSHOTS, open_journal, save_snapshot
-from nanotick.engine.session_header import describe
+from nanotick.engine.session import SNAPSHOT_RECORDS, SNAPSHOTS, save_snapshot
+from nanotick.engine.session_header import describe, open_journal
 from nanotick.engine.simulate_loop import SIMULATION, run_simulation
 from nanotick.exchange.agents.description import MarketDescription
 from nanotick.exchange.agents.living import LivingMarket, WorldError
@@ -173,10 +173,9 @@ class Simulation:
         self._begin_journal()
         if self.start_ts > self.first_ts:
             self._mark(SessionMark.MUTE, self.first_ts)
-            masks = self.local.masks_region.view["mask"].copy()
-            self.local.masks_region.view["mask"] = 0
+            self.local.mute()
             self._loop(self.start_ts - 1, None, slice_rows)
-            self.local.masks_region.view["mask"] = masks
+            self.local.hear()
             self._mark(SessionMark.HEAR, max(self.now, self.first_ts))
         row = self.region.view[0]
         row["now"] = max(int(row["now"]), self.start_ts)

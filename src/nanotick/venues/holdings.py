@@ -19,7 +19,6 @@ from nanotick.core.records import (
     adopted_flags,
 )
 from nanotick.engine.local import LocalSide
-from nanotick.venues.host import Host
 from nanotick.wire.fields import ident
 from nanotick.wire.json_text import WireError, rounded, scaled
 from nanotick.wire.reports import OrderStatus
@@ -32,7 +31,8 @@ class Holdings:
 
     Parameters
     ----------
-    host : Host
+    now : callable
+        The session's time, ns UTC.
     local : LocalSide
     deliver : callable
         `deliver(address, count)`: takes consecutive EVENT records.
@@ -40,16 +40,16 @@ class Holdings:
     """
 
     def __init__(
-        self, host: Host, local: LocalSide, deliver: Callable[[int, int], None], log: Logger | None = None
+        self, now: Callable[[], int], local: LocalSide, deliver: Callable[[int, int], None], log: Logger | None = None
     ) -> None:
-        self._host, self._local, self._deliver, self._log = host, local, deliver, log
+        self._now, self._local, self._deliver, self._log = now, local, deliver, log
         self._instruments = local.instruments
         self._rows = np.zeros(max(1, len(self._instruments)), EVENT)
         self._address = int(self._rows.ctypes.data)
 
     def tradable(self, venue: int, trading: bool) -> None:
         """A venue's instruments can be traded from now on, or not."""
-        now, count = self._host.now(), 0
+        now, count = self._now(), 0
         name = self._instruments.venues[venue]
         status = TradingStatus.TRADING if trading else TradingStatus.PAUSED
         self._rows[:] = 0
@@ -73,7 +73,7 @@ class Holdings:
     def _row(self, instrument: int, kind: Kind) -> Any:
         row = self._rows[0]
         self._rows[:1] = 0
-        row["ts_venue"] = row["ts_recv"] = self._host.now()
+        row["ts_venue"] = row["ts_recv"] = self._now()
         row["instrument"], row["kind"] = instrument, int(kind)
         row["venue"] = self._instruments.venues.index(self._instruments[instrument].venue)
         return row

@@ -126,7 +126,7 @@ class Runner:
         self._commands = session.commands_bytes
         self._drained, self._drain_ns, self._duration = 0, drain_ns, 0
         self._flatten = False
-        self.holdings = Holdings(host, session.local, self.deliver, log)
+        self.holdings = Holdings(self._now, session.local, self.deliver, log)
         self._paused: set[int] = set()  # venues whose instruments are paused for want of a connection
 
     # --- putting together ---------------------------------------------------------------------------------------------
@@ -164,7 +164,9 @@ class Runner:
         return self._turns + sum(turn.done[0] for turn in self._short)
 
     def start(self) -> None:
-        """Connect everything; trading begins by itself."""
+        """Connect everything; trading begins by itself, and strategies hear of nothing before."""
+        if not self.resumed and not self.session.local.muted:
+            self.session.mute(self._now())
         for venue in self.accounts:
             self._pause(venue, True)
         for feed in self.feeds:
@@ -263,12 +265,10 @@ class Runner:
         """What is due; again when the next thing is."""
         if self.phase == Phase.STOPPED:
             return
-        now = self.host.now()
         self._begin()
+        now = self._now()
         if self.phase != Phase.FAILED:
             try:
-                for account in self.papers:
-                    account.catch_up(now)
                 began = self._counter()
                 self.session.due(now)
                 if self.session.waiting:
@@ -280,6 +280,13 @@ class Runner:
             self._drained = now
         upcoming = min(max(self.session.next_due, now + 100_000), now + self._drain_ns)
         self._timer = self.host.at(upcoming, self._tick)
+
+    def _now(self) -> int:
+        """The present, for what goes into the session: paper accounts tell first what has reached us by then."""
+        now = self.host.now()
+        for account in self.papers:
+            account.catch_up(now)
+        return now
 
     def _drain(self) -> None:
         records, marks = self.session.drain()
@@ -305,7 +312,7 @@ class Runner:
         ):
             self._phase(Phase.TRADING)
             if not self.resumed:
-                self.session.start(self.host.now())
+                self.session.start(self._now())
             if self._duration:
                 ends = self.host.now() + self._duration
                 self._deadline = self.host.at(ends, lambda: self.stop("the time asked for is over", self._flatten))
@@ -345,7 +352,7 @@ class Runner:
         if self.phase == Phase.FAILED:
             self.session.cancel_everything(self.host.now(), reason)
         else:
-            self.session.control(action, self.host.now(), strategy, instrument, reason)
+            self.session.control(action, self._now(), strategy, instrument, reason)
         self._flush()
         return int(self.session.row["commands"]) - before
 
@@ -356,18 +363,18 @@ class Runner:
 
     def set_parameter(self, strategy: int, name: str, value: float | bool) -> None:
         """Change a parameter of a running strategy; see `Session.set_parameter`."""
-        self.session.set_parameter(strategy, name, value, self.host.now())
+        self.session.set_parameter(strategy, name, value, self._now())
         self._flush()
 
     def set_limit(self, scope: int, name: str, value: Any) -> None:
         """Change a limit; see `Session.set_limit`."""
-        self.session.set_limit(scope, name, value, self.host.now())
+        self.session.set_limit(scope, name, value, self._now())
         self._say("warning", "limit changed", scope=scope, limit=name, value=str(value))
         self._flush()
 
     def reload(self, strategy: int, cls: type[Strategy]) -> None:
         """Let a strategy go on with other code; see `Session.reload`."""
-        self.session.reload(strategy, cls, self.host.now())
+        self.session.reload(strategy, cls, self._now())
         self._say("warning", "code changed", strategy=self.session.local.names[strategy], code=cls.source_key())
         self._flush()
 
@@ -403,9 +410,8 @@ class Runner:
         trading = self.phase == Phase.TRADING
         self._phase(Phase.STOPPING, reason)
         if not failed:
-            now = self.host.now()
             if trading:
-                self.session.stop(now)
+                self.session.stop(self._now())
                 self._flush()
                 for number in range(len(self.session.local.names)):  # what is to be closed must not be opened again
                     self.control(ControlAction.PAUSE_STRATEGY, number)
