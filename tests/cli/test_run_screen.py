@@ -15,6 +15,7 @@ import pytest
 
 from nanotick.engine.session_replay import replay
 from nanotick.venues.control import ControlClient, ControlError
+from tests.patience import PATIENCE_S, wait_until
 
 
 class Terminal:
@@ -47,8 +48,8 @@ class Terminal:
                 return pid
         return None
 
-    def end(self, seconds=60):
-        deadline = time.monotonic() + seconds
+    def end(self):
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -61,14 +62,6 @@ class Terminal:
         if not self.over:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-
-
-def until(condition, seconds=240):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def status(state):
@@ -95,8 +88,8 @@ def terminal(tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_stalled_screen_delays_no_decision_and_leaving_it_leaves_the_session(terminal, tmp_path):
     state = tmp_path / "state"
-    until(lambda: (seen := status(state)) and seen["phase"] == "trading" and seen["total"]["orders"])
-    until(lambda: b"strategies" in terminal.text)
+    wait_until(lambda: (seen := status(state)) and seen["phase"] == "trading" and seen["total"]["orders"])
+    wait_until(lambda: b"strategies" in terminal.text)
     screen = terminal.screen_pid()
     before = status(state)
     os.kill(screen, signal.SIGSTOP)
@@ -106,8 +99,8 @@ def test_a_stalled_screen_delays_no_decision_and_leaving_it_leaves_the_session(t
     assert after["events"] > before["events"] + 20
     os.kill(screen, signal.SIGCONT)
     terminal.press(b"q")
-    until(lambda: terminal.screen_pid() is None)
-    until(lambda: b"goes on" in terminal.text, 20)
+    wait_until(lambda: terminal.screen_pid() is None)
+    wait_until(lambda: b"goes on" in terminal.text)
     assert status(state)["phase"] == "trading"
     terminal.press(b"\x03")
     assert terminal.end() == 130
@@ -118,8 +111,8 @@ def test_a_stalled_screen_delays_no_decision_and_leaving_it_leaves_the_session(t
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ctrl_c_on_the_screen_reaches_the_engine(terminal, tmp_path):
     state = tmp_path / "state"
-    until(lambda: (seen := status(state)) and seen["phase"] == "trading")
-    until(lambda: b"strategies" in terminal.text)
+    wait_until(lambda: (seen := status(state)) and seen["phase"] == "trading")
+    wait_until(lambda: b"strategies" in terminal.text)
     terminal.press(b"\x03")
     assert terminal.end() == 130
     assert b"\x1b[?1049l" in terminal.text  # the screen put the terminal back

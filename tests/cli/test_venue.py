@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from nanotick.cli.app import run
+from tests.patience import PATIENCE_S
 
 
 def test_venues_are_listed(capsys):
@@ -76,25 +77,25 @@ def test_a_venue_is_served_until_a_signal_and_stops_cleanly(sign, tmp_path):
             venues["alpaca"]["urls"]["trading API"] + "/v2/assets",
             headers={"APCA-API-KEY-ID": keys["ALPACA_API_KEY"], "APCA-API-SECRET-KEY": keys["ALPACA_SECRET_KEY"]},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             assert [row["symbol"] for row in json.load(answer)] == ["AAPL"]
         request.full_url = venues["alpaca"]["urls"]["trading API"] + "/v2/account"
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             assert json.load(answer)["cash"] == "50000"
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(venues["alpaca"]["urls"]["trading API"] + "/v2/clock", timeout=10)
+            urllib.request.urlopen(venues["alpaca"]["urls"]["trading API"] + "/v2/clock", timeout=PATIENCE_S)
         assert caught.value.code == 503
         key = venues["polygon"]["keys"]["POLYGON_API_KEY"]
         url = venues["polygon"]["urls"]["past trades and quotes"]
-        with urllib.request.urlopen(f"{url}/v1/marketstatus/now?apiKey={key}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/v1/marketstatus/now?apiKey={key}", timeout=PATIENCE_S) as answer:
             assert json.load(answer)["market"] == "open"
         process.send_signal(sign)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert process.stderr.read() == ""
 
 
 def test_without_json_addresses_and_keys_are_printed():
     with served("--seconds", "0.5") as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "export ALPACA_API_KEY=nanotick-key" in out and "ws://127.0.0.1:" in out and "stopped at session time" in out

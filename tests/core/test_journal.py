@@ -22,6 +22,7 @@ from nanotick.core.journal_recovery import cut, recover
 from nanotick.core.journal_segment import BLOCK_SIZE, HEADER_SIZE, segment_paths, slot_offset
 from nanotick.core.memory import crc32c_table
 from nanotick.core.records import EVENT
+from tests.patience import PATIENCE_S
 
 TINY = HEADER_SIZE + 2 * BLOCK_SIZE  # segments of 14 records
 
@@ -104,7 +105,7 @@ def test_a_reader_follows_the_tail_of_a_writer_in_another_thread(shm_path) -> No
     thread = threading.Thread(target=write)
     reader, found = JournalReader(shm_path), b""
     thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while len(found) < last * 64 and time.monotonic() < deadline:
         found += reader.read(1000).tobytes()
     thread.join()
@@ -121,7 +122,7 @@ def test_a_reader_follows_a_writer_in_another_process(shm_path) -> None:
     child = multiprocessing.get_context("fork").Process(target=_append_after_five, args=(shm_path, 200))
     reader, found = JournalReader(shm_path), b""
     child.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while len(found) < 200 * 64 and time.monotonic() < deadline:
         found += reader.read(64).tobytes()
     child.join()

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from nanotick.venues.control import ControlError
+from tests.patience import PATIENCE_S
 
 SYMBOLS = ("SPY", "NVDA", "QQQ", "TSLA", "AAPL", "MSFT", "IBIT", "META", "AMZN", "GOOGL")
 STARTED = 1_772_461_800_000_000_000  # 14:30 UTC
@@ -87,6 +88,7 @@ class FakeSession:
         self.over = False
         self.answering = threading.Event()
         self.answering.set()
+        self.gave_up = False
         self.refusal = ""
 
     def connect(self):
@@ -98,7 +100,8 @@ class FakeSession:
         if self.over:
             raise ControlError("the session has ended")
         if do == "status":
-            if not self.answering.wait(5):
+            if not self.answering.wait(PATIENCE_S):
+                self.gave_up = True
                 raise ControlError("timed out")
             found = status(self.directory, **self.changes)
             if "symbol" in fields:

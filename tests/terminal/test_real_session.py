@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -21,6 +20,7 @@ from nanotick.venues.live import AccountSpec, FeedSpec, LiveSession, LiveSetting
 from nanotick.venues.paced_market import PacedMarket
 from nanotick.venues.registry import package
 from nanotick.venues.sockets import Sockets
+from tests.patience import wait_until
 
 SMALL = Capacity(book_orders=1 << 12, book_levels=1 << 14, orders=1 << 14, output=1 << 18, arena_bytes=1 << 30)
 
@@ -69,11 +69,8 @@ def session(monkeypatch, tmp_path):
         session.close()
 
 
-def run_until(session, condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        session.host.run(0.05)
+def run_until(session, condition):
+    wait_until(condition, lambda: session.host.run(0.05))
 
 
 def test_fills_profits_and_a_kill_by_key(session, tmp_path):

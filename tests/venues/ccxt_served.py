@@ -11,10 +11,10 @@ from nanotick.exchange.agents.description import description_from
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_terms import Account, VenueTerms
 from nanotick.venues.sockets import Sockets
+from tests.patience import PATIENCE_S, wait_until
 from tests.venues.threaded import ThreadedVenue
 
 SYMBOL = "BTC/USDT"
-PATIENCE = 60  # s, for what comes at once on a machine that has time
 
 
 def small_market(venue: str, maker_rate: str, taker_rate: str) -> dict[str, Any]:
@@ -75,18 +75,16 @@ class ServedToCcxt(ThreadedVenue):
 
     def client(self, kind: Any = None, **settings: Any) -> Any:
         """A client of the account, of ccxt or ccxt.pro; settings as ccxt has them."""
-        keys = {"apiKey": self._key, "secret": self._secret, "enableRateLimit": False}
-        client = (kind or self._kind)({**keys, **settings})
+        keys = {"apiKey": self._key, "secret": self._secret}
+        usual = {"enableRateLimit": False, "timeout": int(1000 * PATIENCE_S)}
+        client = (kind or self._kind)({**keys, **usual, **settings})
         self._rewrite(client.urls["api"], self.http, self.ws)
         return client
 
 
 def first_trades(client: Any) -> list[dict[str, Any]]:
     """Trades of the market, once there are any."""
-    end = time.monotonic() + PATIENCE
-    while not (trades := client.fetch_trades(SYMBOL)) and time.monotonic() < end:
-        time.sleep(0.1)
-    return list(trades)
+    return list(wait_until(lambda: client.fetch_trades(SYMBOL)))
 
 
 def tells_the_time(client: Any, coarse_ms: int = 1) -> bool:
@@ -98,11 +96,11 @@ def tells_the_time(client: Any, coarse_ms: int = 1) -> bool:
 
 async def soon(waiting: Any) -> Any:
     """What comes of it, before patience ends."""
-    return await asyncio.wait_for(waiting, PATIENCE)
+    return await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def until(done: Callable[[], bool]) -> None:
     """Wait for something the venue does on its thread."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_S):
         while not done():
             await asyncio.sleep(0.01)

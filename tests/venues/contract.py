@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +20,7 @@ from nanotick.venues.served import Customer, served_venue
 from nanotick.venues.sockets import Sockets
 from nanotick.venues.trader_base import engine_orders
 from nanotick.venues.working import TraderConfig, TraderState
+from tests.patience import wait_until
 from tests.venues.trading import SECOND, SMALL, Engine, Puppet, Recorder
 
 KEY, SECRET = "the-key", "c2VjcmV0IGZvciB0ZXN0cw=="
@@ -94,11 +94,8 @@ class Place:
         self.host.close()
         assert self.host.errors == 0
 
-    def until(self, condition: Any, seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            self.host.run(0.01)
+    def until(self, condition: Any) -> None:
+        wait_until(condition, lambda: self.host.run(0.01))
 
     def url(self, scheme: str, what: str) -> str:
         return f"{scheme}://127.0.0.1:{self.port}{self.package.paths.get(what, '')}"

@@ -8,18 +8,14 @@ import socket
 import threading
 
 from nanotick.wire.requests import Response
+from tests.patience import wait_until
 
 TICK_S = 0.003
 
 
-def until(host, condition, seconds=10.0):
+def until(host, condition):
     """Run a host until something is so."""
-    turns = int(seconds / TICK_S)
-    for _ in range(turns):
-        if condition():
-            return
-        host.run(TICK_S)
-    raise AssertionError("it did not happen in time")
+    wait_until(condition, lambda: host.run(TICK_S))
 
 
 class Kept:

@@ -39,6 +39,7 @@ from nanotick.exchange.agents.description import description_from
 from nanotick.venues.alpaca.server import TERMS, AlpacaSite
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_terms import Account
+from tests.patience import wait_until
 from tests.venues.threaded import ThreadedVenue
 
 MARKET = {
@@ -75,15 +76,14 @@ def client(served):
     return found
 
 
-def settled(client, ident, seconds=60.0):
+def settled(client, ident):
     """The order once it is over."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+
+    def over():
         order = client.get_order_by_id(ident)
-        if order.status in (OrderStatus.FILLED, OrderStatus.CANCELED):
-            return order
-        time.sleep(0.02)
-    raise AssertionError(f"still {order.status}")
+        return order if order.status in (OrderStatus.FILLED, OrderStatus.CANCELED) else None
+
+    return wait_until(over)
 
 
 def price_of(served, symbol="AAPL"):
@@ -201,18 +201,15 @@ def test_too_many_requests_are_turned_away():
         venue.close()
 
 
-def run_stream(stream, until, seconds=60.0):
+def run_stream(stream, until):
     """Run a stream of alpaca-py on a thread until a condition holds."""
     thread = threading.Thread(target=lambda: asyncio.run(stream._run_forever()), daemon=True)
     thread.start()
-    end = time.monotonic() + seconds
     try:
-        while not until() and time.monotonic() < end:
-            time.sleep(0.02)
+        wait_until(until)
     finally:
         stream.stop()
         thread.join(10)
-    assert until(), "the stream did not bring what was waited for"
 
 
 def test_the_trading_stream_tells_of_fills(served, client):

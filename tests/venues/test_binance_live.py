@@ -38,7 +38,7 @@ class Live:
             strategy={"share": 0.3}, **settings,
         )  # fmt: skip
         self.coins.runner.start()
-        until(host, lambda: self.ready, 60)
+        until(host, lambda: self.ready)
 
     @property
     def ready(self):
@@ -47,14 +47,14 @@ class Live:
     def trade(self, fills):
         """Until there are so many more fills."""
         wanted = len(self.coins.fills()) + fills
-        until(self.host, lambda: len(self.coins.fills()) >= wanted, 60)
+        until(self.host, lambda: len(self.coins.fills()) >= wanted)
 
     def settle(self):
         coins = self.coins
         coins.be_quiet()
-        until(self.host, lambda: not coins.unsettled(), 120)
+        until(self.host, lambda: not coins.unsettled())
         self.site.desk.stop()
-        until(self.host, lambda: not coins.unsettled() and not coins.books_differ(), 120)
+        until(self.host, lambda: not coins.unsettled() and not coins.books_differ())
         assert len(coins.fills()) == len(coins.site.desk.fills(coins.account))
         assert coins.trader.counts.malformed == 0
 
@@ -70,14 +70,14 @@ def test_it_trades_and_outlives_maintenance_and_lost_connections(host):
     live = Live(host)
     live.trade(5)
     live.site.shut_down(notice_s=5)
-    until(host, lambda: live.coins.feed.attempts == 2 and live.coins.trader.stream.attempts == 2, 30)
+    until(host, lambda: live.coins.feed.attempts == 2 and live.coins.trader.stream.attempts == 2)
     live.trade(5)
     host.run(5)
     assert live.coins.feed.status()["gaps"] == 0 and live.coins.trader.counts.unknown == 0
     for talk in tuple(live.site.talks):
         talk.cut()
-    until(host, lambda: live.coins.feed.gaps >= 2, 30)
-    until(host, lambda: live.ready, 60)
+    until(host, lambda: live.coins.feed.gaps >= 2)
+    until(host, lambda: live.ready)
     live.trade(5)
     live.settle()
     assert live.coins.feed.longest_sync_ns < 30_000_000_000  # of real time: the 2 s are held in virtual time
@@ -86,9 +86,9 @@ def test_it_trades_and_outlives_maintenance_and_lost_connections(host):
 def test_faults_on_demand_are_settled(host):
     live = Live(host, FAULTS)
     live.trade(30)
-    until(host, lambda: live.faulty.done.get("disconnect", 0) >= 1 and live.faulty.done.get("drop", 0) >= 1, 120)
+    until(host, lambda: live.faulty.done.get("disconnect", 0) >= 1 and live.faulty.done.get("drop", 0) >= 1)
     live.faulty.stream.clear()
-    until(host, lambda: live.ready, 90)
+    until(host, lambda: live.ready)
     live.settle()
     assert live.faulty.done["duplicate"] and live.coins.feed.status()["gaps"] > 0
     kinds = {row[9] for row in live.coins.runner.reports}

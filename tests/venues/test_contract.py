@@ -136,7 +136,7 @@ def test_what_happens_while_the_line_is_down_is_known_after(place):
     held = {place.table[0].price(order.price): order for order in place.open_there()}
     place.desk.cancel(place.account, held[int(engine.order(first)["price"])].order)
     place.until(lambda: engine.trader.state == TraderState.READY)
-    place.until(lambda: int(engine.order(first)["state"]) > FILLED, 60)
+    place.until(lambda: int(engine.order(first)["state"]) > FILLED)
     assert engine.state(second) == OrderState.WORKING and len(place.open_there()) == 1
     assert engine.trader.breaks == []
 

@@ -46,9 +46,9 @@ def alpaca(host, port, got, key="PKTEST"):
 
 def brings_everything(feed, got, host):
     feed.start()
-    until(host, lambda: feed.state == State.LIVE, 20)
+    until(host, lambda: feed.state == State.LIVE)
     kinds = {(kind, number) for kind in (QUOTE, TRADE) for number in range(len(SYMBOLS))}
-    until(host, lambda: kinds <= {(int(r["kind"]), int(r["instrument"])) for r in got.rows}, 60)
+    until(host, lambda: kinds <= {(int(r["kind"]), int(r["instrument"])) for r in got.rows})
     assert feed.status()["refused"] == 0 and all(int(r["ts_recv"]) > 0 for r in got.rows)
 
 
@@ -70,7 +70,7 @@ def test_a_wrong_key_is_denied_and_not_tried_again_and_again(venue, site, make):
     host, desk = venue
     feed = make(host, host.serve(site(desk)), Delivered(), key="WRONG-KEY")
     feed.start()
-    until(host, lambda: feed.error, 20)
+    until(host, lambda: feed.error)
     host.run(0.5)
     assert feed.state == State.DOWN and feed.attempts == 1
 
@@ -80,10 +80,10 @@ def test_a_second_connection_of_a_key_is_refused_and_tries_again_until_the_first
     port = host.serve(PolygonSite(desk))
     first, second = (polygon(host, port, Delivered()) for _ in range(2))
     first.start()
-    until(host, lambda: first.state == State.LIVE, 20)
+    until(host, lambda: first.state == State.LIVE)
     second.pace = Pace(ready_ns=5 * S)
     second.start()
-    until(host, lambda: "max_connections" in second.error, 20)
+    until(host, lambda: "max_connections" in second.error)
     first.stop()
-    until(host, lambda: second.state == State.LIVE, 30)
+    until(host, lambda: second.state == State.LIVE)
     second.stop()

@@ -14,8 +14,8 @@ import ccxt
 import ccxt.pro
 
 from nanotick.venues.kraken.server import TERMS, KrakenSite
+from tests.patience import wait_until
 from tests.venues.ccxt_served import (
-    PATIENCE,
     SYMBOL,
     ServedToCcxt,
     first_trades,
@@ -159,10 +159,7 @@ def test_the_dead_man_switch_cancels_everything(client, low):
     client.cancel_all_orders_after(3_600_000)
     assert len(client.fetch_open_orders()) == 1
     client.cancel_all_orders_after(1000)
-    end = time.monotonic() + PATIENCE
-    while client.fetch_open_orders() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert client.fetch_open_orders() == []
+    wait_until(lambda: client.fetch_open_orders() == [])
 
 
 @pytest.mark.parametrize("what, error", [

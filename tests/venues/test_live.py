@@ -1,7 +1,6 @@
 """A whole session over real loopback sockets: a served Alpaca on one side, our feed, trader and engine on the other."""
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
@@ -22,6 +21,7 @@ from nanotick.venues.paced_market import PacedMarket
 from nanotick.venues.registry import package
 from nanotick.venues.runner import Phase
 from nanotick.venues.sockets import Sockets
+from tests.venues.live import until
 
 SMALL = Capacity(book_orders=1 << 12, book_levels=1 << 14, orders=1 << 14, output=1 << 18, arena_bytes=1 << 30)
 SYMBOLS = ("SPY", "AAPL")
@@ -71,18 +71,11 @@ def settings(directory, port, strategy, duration=0.0, **more):
     )  # fmt: skip
 
 
-def run_until(host, condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        host.run(0.05)
-
-
 def test_a_session_trades_over_sockets_and_its_journal_repeats_it(market, tmp_path):
     host, desk, port = market
     session = LiveSession(host, settings(tmp_path / "state", port, Quoter(), duration=4.0, flatten=True))
     session.start()
-    run_until(host, lambda: session.over, 60)
+    until(host, lambda: session.over)
     view = session.view
     assert sum(view.orders) >= 6 and sum(view.fills) >= 1
     assert session.runner.open_orders == 0
@@ -105,7 +98,7 @@ def test_operators_talk_to_it_while_it_runs(market, tmp_path):
     host, desk, port = market
     session = LiveSession(host, settings(tmp_path / "state", port, Quoter()))
     session.start()
-    run_until(host, lambda: sum(session.view.orders) >= 2, 60)
+    until(host, lambda: sum(session.view.orders) >= 2)
     handlers = session._handlers()
     seen = json.loads(json.dumps(session.status(), default=str))
     assert seen["phase"] == "trading" and seen["accounts"][0]["state"] == "ready"
@@ -115,7 +108,7 @@ def test_operators_talk_to_it_while_it_runs(market, tmp_path):
     with pytest.raises(ValueError, match="has no parameter"):
         handlers["set"]({"strategy": "Quoter", "name": "evry", "value": 5})
     assert handlers["kill"]({"reason": "a test"})["killed"]
-    run_until(host, lambda: session.runner.open_orders == 0, 10)
+    until(host, lambda: session.runner.open_orders == 0)
     assert desk.orders(desk.accounts["KEY"], open_only=True) == []
     before = sum(session.view.orders)
     host.run(0.5)
@@ -123,9 +116,9 @@ def test_operators_talk_to_it_while_it_runs(market, tmp_path):
     with pytest.raises(ValueError, match="operator"):
         handlers["resume"]({})
     assert not handlers["resume"]({"operator": "tester"})["killed"]
-    run_until(host, lambda: sum(session.view.orders) > before, 10)
+    until(host, lambda: sum(session.view.orders) > before)
     session.stop("test")
-    run_until(host, lambda: session.over, 10)
+    until(host, lambda: session.over)
     session.close()
 
 
@@ -133,7 +126,7 @@ def test_a_crashed_session_goes_on_and_knows_what_it_missed(market, tmp_path):
     host, desk, port = market
     first = LiveSession(host, settings(tmp_path / "state", port, Quoter()))
     first.start()
-    run_until(host, lambda: sum(first.view.fills) >= 1 and first.runner.open_orders >= 1, 60)
+    until(host, lambda: sum(first.view.fills) >= 1 and first.runner.open_orders >= 1)
     # the process dies: sockets close, nothing is said to anybody, the journal is as it lies on the disk
     for feed in first.runner.feeds:
         feed.stop()
@@ -152,17 +145,17 @@ def test_a_crashed_session_goes_on_and_knows_what_it_missed(market, tmp_path):
     assert again.resumed and again.journal == first.journal
     assert [again.local.portfolio.position(n) for n in range(2)] == held
     again.start()
-    run_until(host, lambda: again.runner.phase == Phase.TRADING, 30)
-    run_until(host, lambda: next(iter(again.runner.accounts.values())).unknown == 0, 40)
+    until(host, lambda: again.runner.phase == Phase.TRADING)
+    until(host, lambda: next(iter(again.runner.accounts.values())).unknown == 0)
     account = desk.accounts["KEY"]
 
     def equal():
         there = {p.symbol: int(float(p.qty)) for p in desk.positions(account)}
         return all(again.local.portfolio.position(n) == there.get(symbol, 0) for n, symbol in enumerate(SYMBOLS))
 
-    run_until(host, equal, 10)
+    until(host, equal)
     again.stop("test")
-    run_until(host, lambda: again.over, 15)
+    until(host, lambda: again.over)
     assert desk.orders(account, open_only=True) == []
     again.close()
     assert replay(again.journal).difference is None
@@ -173,19 +166,19 @@ def test_a_kill_outlives_the_session(market, tmp_path):
     directory = tmp_path / "state"
     first = LiveSession(host, settings(directory, port, Quoter()))
     first.start()
-    run_until(host, lambda: first.runner.phase == Phase.TRADING, 60)
+    until(host, lambda: first.runner.phase == Phase.TRADING)
     first._handlers()["kill"]({"reason": "enough"})
     first.stop("test")
-    run_until(host, lambda: first.over, 10)
+    until(host, lambda: first.over)
     first.close()
     second = LiveSession(host, settings(directory, port, Quoter()))
     assert not second.resumed and second.number != first.number
     second.start()
-    run_until(host, lambda: second.runner.phase == Phase.TRADING, 60)
+    until(host, lambda: second.runner.phase == Phase.TRADING)
     host.run(1.0)
     assert second.kill.killed and sum(second.view.orders) == 0
     second.stop("test")
-    run_until(host, lambda: second.over, 10)
+    until(host, lambda: second.over)
     second.close()
 
 
@@ -205,10 +198,10 @@ def test_the_control_socket_answers_a_program(market, tmp_path):
 
     thread = threading.Thread(target=ask)
     thread.start()
-    run_until(host, lambda: not thread.is_alive(), 60)
+    until(host, lambda: not thread.is_alive())
     assert answers[0]["mode"] == "paper" and answers[1]["strategies"][0]["name"] == "Quoter"
     session.stop()
-    run_until(host, lambda: session.over, 10)
+    until(host, lambda: session.over)
     session.close()
 
 

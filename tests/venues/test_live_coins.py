@@ -1,7 +1,5 @@
 """A whole session over real loopback sockets at served coin venues: feed, account, engine, journal."""
 
-import time
-
 import pytest
 
 from nanotick.core.instruments import InstrumentTable
@@ -18,6 +16,7 @@ from nanotick.venues.served import Customer, served_venue
 from nanotick.venues.sockets import Sockets
 from nanotick.venues.working import TraderConfig
 from tests.venues.contract import COIN
+from tests.venues.live import until
 from tests.venues.test_live import SMALL
 
 
@@ -62,9 +61,7 @@ def run(name, symbol, directory, faults):
         port, venue = host.serve(site), package(name)
         told = []
         venue.load("listed")(host, f"http://127.0.0.1:{port}", [symbol], lambda found, why: told.append(found))
-        deadline = time.monotonic() + 120
-        while not told:
-            host.run(0.02)
+        until(host, lambda: told)
         table = InstrumentTable([told[0][symbol][0]])
         quoter = Quoter(size=table[0].qty("0.0010"))
         url = f"ws://127.0.0.1:{port}"
@@ -77,9 +74,7 @@ def run(name, symbol, directory, faults):
         )  # fmt: skip
         session = LiveSession(host, settings)
         session.start()
-        while not session.over:
-            assert time.monotonic() < deadline, session.status()
-            host.run(0.05)
+        until(host, lambda: session.over)
         account = next(iter(opened.desk.accounts.values()))
         rows = session.local.orders.orders.view[: session.local.orders.used]
         ours = sum(int(row["filled_qty"]) * int(row["side"]) for row in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from nanotick.exchange.agents.description import description_from
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_terms import Account, Money, VenueTerms
 from nanotick.venues.polygon.server import PolygonSite
+from tests.patience import PATIENCE_S, wait_until
 from tests.venues.threaded import ThreadedVenue
 
 MARKET = {
@@ -57,7 +57,7 @@ def heard(where, market, subscriptions, enough, key="key"):
             if enough(found):
                 await client.close()
 
-        await asyncio.wait_for(client.connect(take), 60)
+        await asyncio.wait_for(client.connect(take), PATIENCE_S)
 
     asyncio.run(run())
     return found
@@ -89,11 +89,14 @@ def test_a_wrong_key_is_refused(served):
 
 def test_the_past_is_read_page_by_page(served):
     client = RESTClient("key", base=f"http://{served}")
-    end, trades = time.monotonic() + 60, []
-    while len(trades) <= 10 and time.monotonic() < end:
-        trades = list(client.list_trades("AAPL", order="asc", limit=5))
-        time.sleep(0.1)
-    assert len(trades) > 10 and [t.sip_timestamp for t in trades] == sorted(t.sip_timestamp for t in trades)
+    trades = []
+
+    def many():
+        trades[:] = client.list_trades("AAPL", order="asc", limit=5)
+        return len(trades) > 10
+
+    wait_until(many)
+    assert [t.sip_timestamp for t in trades] == sorted(t.sip_timestamp for t in trades)
     assert len({t.sequence_number for t in trades}) == len(trades)
     later = list(client.list_trades("AAPL", order="asc", timestamp_gte=trades[5].sip_timestamp, limit=50_000))
     assert [t.id for t in later[:5]] == [t.id for t in trades if t.sip_timestamp >= trades[5].sip_timestamp][:5]

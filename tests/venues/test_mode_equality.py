@@ -12,7 +12,8 @@ from nanotick.exchange.config import VenueConfig
 from nanotick.risk.limits import RiskLimits
 from nanotick.venues.live import AccountSpec, LiveSession
 from nanotick.venues.registry import package
-from tests.venues.test_live import market, run_until, settings  # noqa: F401  the fixture, too
+from tests.venues.live import until
+from tests.venues.test_live import market, settings  # noqa: F401  the fixture, too
 from tests.venues.test_paper import Flip
 
 LATENCY = VenueConfig(entry_latency=3_000_137, response_latency=2_000_059)
@@ -45,7 +46,7 @@ def test_paper_replay_and_backtest_decide_alike(market, tmp_path):  # noqa: F811
     asked.limits, asked.accounts, asked.mode = LIMITS, [AccountSpec(package("alpaca"), paper=LATENCY)], "shadow"
     session = LiveSession(host, asked)
     session.start()
-    run_until(host, lambda: session.over, 60)
+    until(host, lambda: session.over)
     session.close()
     assert not any(request for request in getattr(session.runner.accounts[0], "_sent", ()))
     again = replay(session.journal)

@@ -117,7 +117,7 @@ def test_a_reset_right_behind_the_last_data_is_noticed(certificate):
         for _ in range(5):
             with RawServer(handle) as server:
                 user = opened(host, f"ws://127.0.0.1:{server.port}/")
-                until(host, lambda user=user: user.ends, 3)
+                until(host, lambda user=user: user.ends)
 
 
 def test_files_that_are_no_certificates_are_named(tmp_path, certificate):
