@@ -287,3 +287,5 @@ class KillReason(IntEnum):
     LOST_FEED = 8  # no market data
     JOURNAL = 9  # what happens can no longer be recorded
     LATCH = 10  # killed before, and nobody has lifted it
+    LOST_GATEWAY = 11  # nothing takes the commands any more
+    ENGINE = 12  # a step does not end

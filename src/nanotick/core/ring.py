@@ -30,6 +30,7 @@ import numpy.typing as npt
 from nanotick.core.arena import Arena, Region
 from nanotick.core.kernel import kernel
 from nanotick.core.memory import (
+    clear_bytes,
     compare_exchange,
     fetch_add,
     load_acquire,
@@ -295,6 +296,15 @@ class Ring:
         """Pop up to `limit` records as an EVENT array."""
         out = np.empty(limit, EVENT)
         return out[: int(pop_records(self.address, int(out.ctypes.data), limit))]
+
+    def reset(self) -> None:
+        """Make an SPSC ring as it was when it was made, for a new producer: one that died may have left half a push.
+
+        Nobody may be at either end.
+        """
+        state = self._state
+        clear_bytes(self.address + int(state.slots_offset), self.capacity * RECORD_SIZE)
+        state.tail = state.head = state.refused = 0
 
     def statistics(self) -> dict[str, int]:
         """Counters: records pushed and popped, pushes refused by a full ring."""

@@ -54,6 +54,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.risk.limits",
     "nanotick.strategy.context",
     "nanotick.strategy.order_entry",
+    "nanotick.venues.pinned_loop",
     "nanotick.wire.binance_chain",
     "nanotick.wire.binance_scan",
     "nanotick.wire.decimal_rows",

@@ -240,7 +240,7 @@ class Session:
         done = 0
         while done < count:
             done += int(run_events(self.address, events_address + done * EVENT.itemsize, count - done))
-            if done < count and not self._make_room():
+            if done < count and not self.make_room():
                 break
         if ARMED.label:
             self._crash_among(events_address, done, "take.journaled", "fill.booked")
@@ -261,12 +261,12 @@ class Session:
         """`take`, from a ring filled by another thread or process."""
         done = int(run_ring(self.address, ring_address, limit))
         if self._record.state:
-            self._make_room()
+            self.make_room()
         return done
 
     def due(self, now: int) -> None:
         """Let time pass: timers, samples and breakers that are due."""
-        while run_due(self.address, now) and self._make_room():
+        while run_due(self.address, now) and self.make_room():
             pass
 
     @property
@@ -274,8 +274,8 @@ class Session:
         """When a timer, sample or mark-out is due next, ns UTC."""
         return int(run_next(self.address))
 
-    def _make_room(self) -> bool:
-        """Whether it is worth going on at once."""
+    def make_room(self) -> bool:
+        """Make the room in the journal that the last block ended for want of; whether going on at once is worth it."""
         state = self._record.state
         if state == SessionState.JOURNAL_FULL and self.journal is not None:
             self.journal.roll(STEP_RECORDS)

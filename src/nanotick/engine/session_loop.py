@@ -141,7 +141,7 @@ def _room(session: int) -> int:
 
 
 @kernel
-def _due(session: int, until: int) -> int:
+def due_until(session: int, until: int) -> int:
     """Do what is due up to a time; `do_due` journals each thing as a mark."""
     run = session_at(session)
     due = next_due(session)
@@ -158,12 +158,12 @@ def _due(session: int, until: int) -> int:
 
 
 @kernel
-def _live(session: int, event_address: int) -> int:
+def live_event(session: int, event_address: int) -> int:
     """What is due before an event, then the event."""
     run = session_at(session)
     event = event_at(event_address)
     event.ts_recv = max(run.now, event.ts_recv)
-    state = _due(session, event.ts_recv)
+    state = due_until(session, event.ts_recv)
     if state == _DONE:
         state = _room(session)
     if state != _DONE:
@@ -180,7 +180,7 @@ def take_events(session: int, events_address: int, count: int) -> int:
     run = session_at(session)
     run.state = _DONE
     for i in range(count):
-        run.state = _live(session, events_address + i * RECORD_SIZE)
+        run.state = live_event(session, events_address + i * RECORD_SIZE)
         if run.state != _DONE:
             return i
     return count
@@ -201,7 +201,7 @@ def run_ring(session: int, ring_address: int, limit: int) -> int:
         record = spsc_peek(ring_address)
         if record == 0:
             return i
-        run.state = _live(session, record)
+        run.state = live_event(session, record)
         if run.state != _DONE:
             return i
         spsc_release(ring_address, record)
@@ -212,7 +212,7 @@ def run_ring(session: int, ring_address: int, limit: int) -> int:
 def run_due(session: int, now: int) -> int:
     """Do what is due by a time, for when no event comes; gives the state."""
     run = session_at(session)
-    run.state = _due(session, now)
+    run.state = due_until(session, now)
     return run.state
 
 

@@ -24,11 +24,12 @@ import numpy.typing as npt
 from nanotick.core.arena import Arena
 from nanotick.core.files import write_durable
 from nanotick.core.instruments import InstrumentTable
-from nanotick.core.log import Log
+from nanotick.core.log import Log, Logger
 from nanotick.core.records import ALL_STRATEGIES, ControlAction, KillReason
+from nanotick.core.ring import pop_records, push_records
 from nanotick.engine.changes import load_class
 from nanotick.engine.collect import Collector, make_ready
-from nanotick.engine.kill import KillSwitch, read_latch
+from nanotick.engine.kill import KillSwitch, read_latch, write_latch
 from nanotick.engine.local import Capacity, LocalSide, StrategySetup
 from nanotick.engine.output import RunCounters, RunOutput
 from nanotick.engine.paper import PaperVenue, paper_next, paper_rows, paper_send, paper_take
@@ -41,10 +42,14 @@ from nanotick.engine.view import RunView
 from nanotick.exchange.config import VenueConfig
 from nanotick.risk.limits import RiskLimits
 from nanotick.venues.control import ControlServer
+from nanotick.venues.cores import planned
+from nanotick.venues.feed_process import FeedProcess
 from nanotick.venues.host import Host
 from nanotick.venues.latency import Latencies
 from nanotick.venues.limits import limits_of
 from nanotick.venues.paper import PaperAccount
+from nanotick.venues.pinned import PinnedRunner
+from nanotick.venues.pinned_loop import ENTRIES
 from nanotick.venues.registry import VenuePackage
 from nanotick.venues.runner import AGAIN_NS, Phase, Runner
 from nanotick.venues.trader import Trader
@@ -96,6 +101,10 @@ class LiveSettings:
         Close positions at the end.
     heartbeat : float
         Seconds without a sign of the operator after which everything is killed; 0 for none asked.
+    threading : str
+        `inline`: all in the callback that brings the bytes. `pinned`: see `venues.pinned`.
+    cores : mapping of str to sequence of int
+        Processors for the parts of a pinned session; empty: chosen.
     """
 
     directory: Path
@@ -117,6 +126,8 @@ class LiveSettings:
     capacity: Capacity = CAPACITY
     config: Mapping[str, Any] = field(default_factory=dict)
     code_hash: str = ""
+    threading: str = "inline"
+    cores: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 class LiveSession:
@@ -157,10 +168,10 @@ class LiveSession:
         self.collector = Collector(self.local.arena, self.local.instruments, self.local.setups, self.local)
         self.latency = Latencies(self.local.instruments.venues)
         logger = log.bind() if log is not None else None
-        self.runner = Runner(
-            host, self.session, log=logger, latency=self.latency, on_records=self._take, resumed=self.session.begun
-        )
-        self.kill = KillSwitch(self.session, directory, self.runner, heartbeat_ns=int(settings.heartbeat * 1e9))
+        self.notes: list[str] = []
+        self._pinned: PinnedRunner | None = None
+        self.runner = self._make_runner(logger)
+        self.kill = KillSwitch(self.runner.session, directory, self.runner, heartbeat_ns=int(settings.heartbeat * 1e9))
         self.on_trade: Callable[[dict[str, Any]], None] = lambda trade: None
         self.control: ControlServer | None = None
         self.started_ns = self._again = 0
@@ -185,6 +196,23 @@ class LiveSession:
             local, self.journal, config=config, code_hash=s.code_hash, sample_interval_ns=s.sample_interval_ns
         )
 
+    def _make_runner(self, log: Logger | None) -> Runner:
+        s = self.settings
+        common: dict[str, Any] = {
+            "log": log, "latency": self.latency, "on_records": self._take, "resumed": self.session.begun,
+        }  # fmt: skip
+        if s.threading == "inline":
+            return Runner(self.host, self.session, **common)
+        if any(spec.paper is not None for spec in s.accounts):
+            self.notes.append("fills are simulated here, in the callback that brings the prices: inline, not pinned")
+            return Runner(self.host, self.session, **common)
+        cores, notes = planned(s.cores, len(s.feeds))
+        self.notes += notes
+        spin = bool(getattr(self.host, "spin", False)) and cores.alone
+        self._pinned = PinnedRunner(self.host, self.session, cores=cores, spin=spin, **common)
+        self._pinned.on_stuck = lambda why: write_latch(s.directory, KillReason.ENGINE, why, self.host.now())
+        return self._pinned
+
     def _connect_accounts(self) -> None:
         local, runner, table = self.local, self.runner, self.local.instruments
         number = self.number
@@ -197,8 +225,9 @@ class LiveSession:
                 runner.add_account(table.venues.index(venue), PaperAccount(self.host, exchange, runner.deliver, venue))
                 continue
             trader = spec.package.load("trader")(
-                self.host, table, venue, number, engine_orders(local.orders), runner.deliver, self.settings.trader,
-                log=self.log.bind() if self.log is not None else None, position=local.portfolio.position,
+                self.host, table, venue, number, runner.settled(engine_orders(local.orders)), runner.deliver,
+                self.settings.trader, log=self.log.bind() if self.log is not None else None,
+                position=runner.settled(local.portfolio.position),
                 limiter=self._limiter(spec) if spec.limited else None, **spec.endpoints, **spec.keys,
             )  # fmt: skip
             trader.on_latency = self.latency.recorder(table.venues.index(venue))
@@ -217,17 +246,30 @@ class LiveSession:
     def _connect_feeds(self) -> None:
         paper = bool(self.runner.papers)
         deliver = self.runner.deliver_market if paper else self.runner.deliver
-        for spec in self.settings.feeds:
+        for number, spec in enumerate(self.settings.feeds):
+            if self._pinned is not None:
+                self._pinned.add_feed(self._feed_process(number, spec))
+                continue
             feed = spec.package.load("feed")(
                 self.host, self.local.instruments, spec.venue, deliver, spec.endpoints,
                 log=self.log.bind() if self.log is not None else None, **spec.keys,
             )  # fmt: skip
             self.runner.add_feed(feed)
 
+    def _feed_process(self, number: int, spec: FeedSpec) -> FeedProcess:
+        assert self._pinned is not None
+        name = f"feed-{number + 1}-{spec.package.name}.log"
+        return FeedProcess(
+            self.host, spec, self.local.instruments, self._pinned.deliver,
+            self.settings.directory / name if self.log is not None else None, spin=self._pinned.spin,
+            core=self._pinned.cores.feed(number), log=self.log.bind() if self.log is not None else None,
+        )  # fmt: skip
+
     def _warm(self) -> None:
         """Compile what the first event and the first order would have to wait for."""
         paper = (paper_rows, paper_send, paper_take, paper_next) if self.runner.papers else ()
-        for entry in (run_events, run_due, run_next, run_unjournaled, *paper):
+        pinned = (*ENTRIES, push_records, pop_records) if self._pinned is not None else ()
+        for entry in (run_events, run_due, run_next, run_unjournaled, *paper, *pinned):
             make_ready(entry)
         for feed in self.runner.feeds:
             feed.new_frames()
@@ -252,13 +294,14 @@ class LiveSession:
     def _look(self) -> None:
         if self.runner.phase == Phase.STOPPED:
             return
-        self.kill.poll(self.host.now())
+        self.host.at(self.host.now() + _LOOK_NS, self._look)
+        if not self.runner.stuck:
+            self.kill.poll(self.host.now())
         if self.kill.stop_requested:
             self.runner.stop("signal", flatten=self.settings.flatten)
-        if self.kill.killed and self.runner.open_orders and self.host.now() >= self._again:
+        if self.kill.killed and not self.runner.stuck and self.runner.open_orders and self.host.now() >= self._again:
             self._again = self.host.now() + AGAIN_NS
             self.runner.control(ControlAction.CANCEL_EVERYTHING)  # for cancels that the venue has refused
-        self.host.at(self.host.now() + _LOOK_NS, self._look)
 
     def _take(self, records: npt.NDArray[Any], marks: npt.NDArray[Any]) -> None:
         self.collector.records.append(records)
@@ -281,6 +324,10 @@ class LiveSession:
             self.control.close()
             self.control = None
         self.kill.release()
+        if self._pinned is not None and not self._pinned.close():
+            if self.session.journal is not None:
+                self.session.journal.fail()  # its memory stays: a step that does not end may still write to it
+            return
         self.session.close(ended=self.runner.phase == Phase.STOPPED and not self.runner.open_orders)
 
     def output(self, compile_seconds: float = 0.0) -> RunOutput:
@@ -302,6 +349,10 @@ class LiveSession:
 
     def status(self, ladder: int | None = None) -> dict[str, Any]:
         """Everything about it, in plain values."""
+        with self.runner.looking():
+            return self._status(ladder)
+
+    def _status(self, ladder: int | None) -> dict[str, Any]:
         now = self.host.now()
         latched = read_latch(self.settings.directory)
         return {

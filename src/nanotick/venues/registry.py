@@ -15,6 +15,12 @@ from nanotick.core.secret import Secret
 from nanotick.core.suggest import nearest
 
 
+def load_named(target: str) -> Any:
+    """What is behind `module:name`."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 @dataclass(frozen=True)
 class VenuePackage:
     """One venue.
@@ -62,8 +68,7 @@ class VenuePackage:
         target = getattr(self, what)
         if not target:
             raise ValueError(f"{self.name} has no {what}")
-        module, _, name = target.partition(":")
-        return getattr(importlib.import_module(module), name)
+        return load_named(target)
 
     def keys(self, what: str, environment: Mapping[str, str], given: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Keys for a feed or trader, out of the configuration and the environment.

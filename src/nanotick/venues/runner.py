@@ -18,6 +18,7 @@ import ctypes
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum
 from typing import Any
 
@@ -96,6 +97,8 @@ class Runner:
         Called with the runner when its phase changes.
     """
 
+    stuck = False  # the engine does not come back from a step: seen where it has a thread of its own
+
     def __init__(
         self,
         host: Host,
@@ -162,6 +165,14 @@ class Runner:
     def turns(self) -> int:
         """Times that events came, one or many."""
         return self._turns + sum(turn.done[0] for turn in self._short)
+
+    def settled(self, read: Callable[[int], Any]) -> Callable[[int], Any]:
+        """A trader's question to the engine's state, answered after all that the trader has told."""
+        return read
+
+    def looking(self) -> AbstractContextManager[None]:
+        """While the state is looked at as a whole."""
+        return nullcontext()
 
     def start(self) -> None:
         """Connect everything; trading begins by itself, and strategies hear of nothing before."""
