@@ -36,6 +36,14 @@ def test_a_whole_file(tmp_path):
     assert not found.embedded
 
 
+def test_threading_and_its_cores(tmp_path):
+    path = tmp_path / "live.yaml"
+    path.write_text("threading: pinned\ncores: {feeds: [1, 2], engine: 3, gateway: 4}\n")
+    found = read_live_config(path)
+    assert found.threading == "pinned" and found.cores == {"feeds": (1, 2), "engine": (3,), "gateway": (4,)}
+    assert LiveConfig().threading == "inline"
+
+
 def test_the_hft_tree_becomes_our_own_settings():
     found = live_config_from({"hft": {"enabled": True, **TREE}, "cash": 50_000, "strategies": ["glft"]})
     limits = found.run.limits
@@ -57,6 +65,9 @@ def test_the_hft_tree_becomes_our_own_settings():
         ({"mode": "papr"}, "expected one of"),
         ({"venues": 5}, "expected names"),
         ({"duration": -1}, "0 or more"),
+        ({"threading": "pined"}, "threading: expected one of inline, pinned, found 'pined'"),
+        ({"cores": {"engin": 1}}, "did you mean 'engine'"),
+        ({"cores": {"engine": "two"}}, "cores.engine: expected a processor's number"),
         ({"duration": "long"}, "number of seconds"),
         ({"flatten": "yes"}, "true or false"),
         ({"orders": {"order_timeut": 1}}, "order_timeout"),

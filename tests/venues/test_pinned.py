@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,10 +38,9 @@ def open_session(market, tmp_path):
     host, _, port = market
     opened = []
 
-    def make(strategy=None, **more):
-        session = LiveSession(
-            host, settings(tmp_path / "state", port, strategy or Quoter(), threading="pinned", **more)
-        )
+    def make(strategy=None, limits=None, **more):
+        asked = settings(tmp_path / "state", port, strategy or Quoter(), threading="pinned", **more)
+        session = LiveSession(host, replace(asked, limits=limits or asked.limits))
         opened.append(session)
         return session
 
@@ -236,7 +236,7 @@ def test_orders_are_cancelled_past_an_engine_that_does_not_come_back(market, ope
     session.start()
     account = desk.accounts["KEY"]
     run_until(host, lambda: len(desk.orders(account, open_only=True)) >= 1)
-    session.runner.set_parameter(0, "count", 3_000_000_000)
+    session.runner.set_parameter(0, "count", 1_000_000_000)
     session.runner.be_patient(0.5)
     run_until(host, lambda: session.runner.stuck)
     assert session.runner.phase == Phase.FAILED

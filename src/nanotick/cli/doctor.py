@@ -95,6 +95,18 @@ def _shared_memory() -> Check:
     return Check("shared memory", "ok" if enough else "warning", f"{free / 1e6:,.0f} MB free in /dev/shm", advice)
 
 
+def _threading() -> Check:
+    from nanotick.core.machine import format_cpus
+    from nanotick.venues.cores import planned, usable
+
+    cores, notes = planned({}, 1)
+    if notes:
+        least = "pinned wants a core each for feed, engine and gateway and one for the rest"
+        return Check("threading", "ok", f"inline: {len(usable())} usable, {least}")
+    found = f"inline, or pinned: feed on {format_cpus(cores.feeds)}, engine on {cores.engine}, gateway on"
+    return Check("threading", "ok", f"{found} {cores.gateway}", "several busy feeds: nanotick run --threading pinned")
+
+
 def _memory() -> Check:
     try:
         pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
@@ -123,6 +135,7 @@ def _extras() -> Check:
 
 CHECKS: tuple[Callable[[], Check], ...] = (
     _python, _processor, _numba, _cache, _compiled, _disk, _shared_memory, _memory, _extras,
+    _threading,
 )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ The YAML is that of a backtest (`nanotick.research.run_config`), and besides:
     state: state/us                # state directory
     flatten: true                  # close positions at the end
     heartbeat: 0                   # seconds without an operator after which everything is killed
+    threading: inline              # or pinned: feeds, engine and gateway on cores of their own
+    cores: {feeds: 1, engine: 2, gateway: 3}    # of a pinned session; chosen if left out
     orders: {order_timeout: 5, reconcile_interval: 60, foreign_orders: adopt, holdings: adopt}
     log_level: normal
     hft: {...}                     # the tree of feeds, order_management, strategy_engine and risk_management
@@ -26,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from nanotick.research.run_config import RunConfig, RunConfigError, check_keys, config_from
+from nanotick.venues.cores import ROLES, cores_from
 from nanotick.venues.working import TraderConfig
 
 EMBEDDED_MODES = ("fast", "balanced", "production")
 MODES = (*EMBEDDED_MODES, "paper", "shadow", "live")
+THREADING = ("inline", "pinned")
 LOG_LEVELS = {"quiet": "error", "normal": "info", "verbose": "info", "debug": "debug"}
 TIER_1 = ("SPY", "NVDA", "QQQ", "TSLA", "AAPL", "MSFT", "IBIT", "META", "AMZN", "GOOGL")
 
@@ -73,6 +77,7 @@ _HFT: dict[str, dict[str, str]] = {
 }
 _LIVE_KEYS = (
     "mode", "venues", "feeds", "duration", "endpoints", "state", "flatten", "heartbeat", "orders", "log_level", "hft",
+    "threading", "cores",
 )  # fmt: skip
 
 
@@ -97,6 +102,8 @@ class LiveConfig:
     state: str = ""
     flatten: bool = False
     heartbeat: float = 0.0
+    threading: str = "inline"
+    cores: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     orders: TraderConfig = field(default_factory=TraderConfig)
     log_level: str = "normal"
     notes: tuple[str, ...] = ()
@@ -156,6 +163,12 @@ def _live_values(where: str, live: dict[str, Any]) -> dict[str, Any]:
         elif name == "endpoints":
             check_keys(f"{where}: endpoints", value, value or {})
             made[name] = {str(k): str(v) for k, v in (value or {}).items()}
+        elif name == "cores":
+            check_keys(f"{where}: cores", value, ROLES)
+            try:
+                made[name] = cores_from(value, f"{where}: cores")
+            except ValueError as error:
+                raise RunConfigError(str(error)) from error
         elif name in ("duration", "heartbeat"):
             made[name] = _number(f"{where}: {name}", value)
         elif name == "flatten":
@@ -166,6 +179,8 @@ def _live_values(where: str, live: dict[str, Any]) -> dict[str, Any]:
             made[name] = str(value)
     if made.get("mode", "paper") not in MODES:
         raise RunConfigError(f"{where}: mode: expected one of {', '.join(MODES)}, found {made['mode']!r}")
+    if made.get("threading", "inline") not in THREADING:
+        raise RunConfigError(f"{where}: threading: expected one of {', '.join(THREADING)}, found {made['threading']!r}")
     if made.get("log_level", "normal") not in LOG_LEVELS:
         raise RunConfigError(
             f"{where}: log_level: expected one of {', '.join(LOG_LEVELS)}, found {made['log_level']!r}"

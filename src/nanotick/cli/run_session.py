@@ -141,6 +141,8 @@ class LiveRun:
         with RunProgress("starting the session", self.quiet) as progress:
             progress.waiting(cold_sentence("run_events"))
             session = LiveSession(host, settings, log)
+        for note in session.notes:
+            self.say(note, "yellow")
         if session.resumed:
             self.say(f"goes on with the session in {session.journal}: it was not ended", "yellow")
         return session
@@ -164,6 +166,7 @@ class LiveRun:
             flatten=asked.flatten or asked.embedded, heartbeat=asked.heartbeat, currency=run.currency, rates=run.rates,
             time_zone=run.time_zone or "America/New_York", sample_interval_ns=int(run.sample_interval * 1e9),
             seed=run.seed, config=run.as_dict(), code_hash=code_hash_of(list(setups)),
+            threading=asked.threading, cores=asked.cores,
         )  # fmt: skip
 
     def _instruments(self, packages: list[VenuePackage], host: Any) -> InstrumentTable:
