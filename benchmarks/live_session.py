@@ -145,6 +145,8 @@ class _Loop:
 class CutHost:
     """A host whose connections end in `Wire`."""
 
+    spin = False
+
     def __init__(self, wire: Wire) -> None:
         self.wire, self.loop, self.now = wire, _Loop(), UtcClock().now
         self.pools: dict[str, Pool] = {}
@@ -249,7 +251,7 @@ class Bench:
         setup = StrategySetup(TenFeatures(), cash=10**15)
         self.local = LocalSide(Arena(_SMALL.arena_bytes), self.table, [setup], _FAST, _SMALL)
         self.session = Session(self.local, self.directory / "journal", sample_interval_ns=0)
-        self.runner = Runner(self.host, self.session, latency=Latencies(self.table.venues))
+        self.runner = self.make_runner()
         self.trader = self.make_trader(roomy(self.venue) if limited else NoLimit())
         self.runner.add_account(0, self.trader)
         self.feed = self.make_feed()
@@ -268,6 +270,10 @@ class Bench:
     def instruments(self) -> InstrumentTable:
         """The table."""
         raise NotImplementedError
+
+    def make_runner(self) -> Runner:
+        """What joins them."""
+        return Runner(self.host, self.session, latency=Latencies(self.table.venues))
 
     def make_trader(self, limiter: Any) -> Trader:
         """The account."""

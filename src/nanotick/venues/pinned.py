@@ -172,6 +172,11 @@ class PinnedRunner(Runner):
 
     def start(self) -> None:
         """As `Runner.start`; from here on the engine runs by itself."""
+        super().start()
+        self.run_engine()
+
+    def run_engine(self) -> None:
+        """Give the session to the engine's thread."""
         if not self._sockets.spin:
             self._pipe = os.pipe()
             for end in self._pipe:
@@ -179,7 +184,6 @@ class PinnedRunner(Runner):
             self._sockets.loop.add_reader(self._pipe[0], self._woken)
         rings = [self.reports, *(feed.ring for feed in self._processes)]
         self._loop = EngineLoop(self._raw, rings, self.commands, self.spin, self._pipe[1], self._patience_s)
-        super().start()
         self._loop.start(self._shift(), self.cores.engine)
         if self._loop.pinned is not None:
             self._say("info", "engine", pinning=self._loop.pinned.state, found=self._loop.pinned.found)
