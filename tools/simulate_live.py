@@ -11,8 +11,14 @@ import json
 import sys
 import time
 
+from tests.venues.coin_simulation import BinanceSimulation, CoinbaseSimulation, KrakenSimulation
 from tests.venues.served_simulation import ServedSimulation
 from tests.venues.simulation import LiveSimulation
+
+VENUES: dict[str, type[LiveSimulation]] = {
+    "small": LiveSimulation, "alpaca": ServedSimulation, "binance": BinanceSimulation,
+    "coinbase": CoinbaseSimulation, "kraken": KrakenSimulation,
+}  # fmt: skip
 
 
 def main() -> int:
@@ -20,10 +26,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
-    parser.add_argument("--venue", choices=("small", "alpaca"), default="small", help="small: made for tests, fast")
+    parser.add_argument("--venue", choices=VENUES, default="small", help="small: made for tests, fast")
     parser.add_argument("--hours", type=float, default=1.0, help="virtual hours under faults")
     asked = parser.parse_args()
-    kind = ServedSimulation if asked.venue == "alpaca" else LiveSimulation
+    kind = VENUES[asked.venue]
     broken = 0
     began = time.process_time()
     for seed in range(asked.seed, asked.seed + asked.count):

@@ -29,7 +29,7 @@ from tests.venues.trading import MID, TABLE, Engine, Scribbler, alpaca
 
 ADDRESS = "paper-api.alpaca.markets"
 SETTLED_NS = 30 * SECOND
-_FILL, _BUST = int(Kind.FILL), int(Kind.FILL_BUST)
+_FILL, _BUST, _HOLDING = int(Kind.FILL), int(Kind.FILL_BUST), int(Kind.HOLDING)
 
 
 class Broken(AssertionError):
@@ -46,7 +46,14 @@ class LiveSimulation:
         Drawn by the seed if not given.
     hours : float
         Of virtual time under faults.
+
+    Attributes
+    ----------
+    table : InstrumentTable
+        Its first instrument is traded.
     """
+
+    table = TABLE
 
     def __init__(self, seed: int, faults: Faults | None = None, hours: float = 1.0) -> None:
         source = random.Random(seed)
@@ -55,17 +62,18 @@ class LiveSimulation:
         self.network = VirtualNetwork(seed, faults=self.faults)
         self.network.latency = Latency(int(source.uniform(0.1, 50) * 1e6), int(source.uniform(0.1, 20) * 1e6))
         self.venue = self._open_venue(self.network.host("venue"), source)
+        self.item = self.table[0]
         self.directory = Path(tempfile.mkdtemp(prefix="nanotick-simulation-"))
         self.journal = self.directory / "journal"
         self.offset = 0
         self.host = self.network.host("us")
-        self.engine = Engine(Scribbler(), self.host, self.journal, seed)
+        self.engine = self._open_engine()
         self.trader: Any = None
         self.up = True
         self.crashes = 0
         self.everything_sent: list[bytes] = []
         self.booked: dict[tuple[int, int], tuple[int, int, int]] = {}
-        self._held = 0
+        self._held = self._adopted = 0
         self._seen = (0, 0)
         self._states: dict[int, int] = {}
         self._reports = self._commands = 0
@@ -82,6 +90,9 @@ class LiveSimulation:
         self.network.serve(ADDRESS, venue, there)
         venue.live(self.seed, int(source.uniform(1, 10) * SECOND))
         return venue
+
+    def _open_engine(self) -> Engine:
+        return Engine(Scribbler(), self.host, self.journal, self.seed)
 
     # --- our side -----------------------------------------------------------------------------------------------------
 
@@ -158,6 +169,8 @@ class LiveSimulation:
         if kind == _FILL and key not in self.booked:
             self.booked[key] = (row[3], row[4], row[10])
             self._held += row[4] * row[10]
+        elif kind == _HOLDING:
+            self._adopted += row[4]
         elif kind == _BUST:
             _, qty, side = self.booked.pop(key)
             self._held -= qty * side
@@ -165,9 +178,9 @@ class LiveSimulation:
     def _rebook(self) -> None:
         """What a failing journal did not take was not stepped either: the fills are those that it has."""
         self.booked.clear()
-        self._held = 0
+        self._held = self._adopted = 0
         for records in JournalReader(self.journal).batches():
-            for row in records[np.isin(records["kind"], (_FILL, _BUST))].tolist():
+            for row in records[np.isin(records["kind"], (_FILL, _BUST, _HOLDING))].tolist():
                 self._book(row)
 
     def _follow(self, ident: int, state: int, kind: int) -> None:
@@ -186,16 +199,16 @@ class LiveSimulation:
             return
         self._seen = seen
         self._look()
-        position, held = engine.position(), self._held
+        position, held = engine.position(), self._held + self._adopted
         if position != held:
             raise Broken(f"position {position}, fills {held}")
         if len(self.booked) > len(venue.executions):
             raise Broken("a fill was booked that never happened")
         buys, sells = engine.exposure()
-        true = venue.held.get("AAPL", 0)
+        true = self._true()
         open_there = venue.open_orders()
-        bought = true + sum(int(o.qty) - int(o.filled) for o in open_there if o.side > 0)
-        sold = true - sum(int(o.qty) - int(o.filled) for o in open_there if o.side < 0)
+        bought = true + sum(self._left(o) for o in open_there if o.side > 0)
+        sold = true - sum(self._left(o) for o in open_there if o.side < 0)
         if position + buys < bought:
             raise Broken(f"at worst {position + buys} is counted, the venue may come to {bought}")
         if position - sells > sold:
@@ -203,6 +216,14 @@ class LiveSimulation:
         for row in engine.open_orders():
             if int(row["filled_qty"]) > max(int(row["qty"]), int(row["pending_qty"])):
                 raise Broken(f"order {int(row['id'])}: {int(row['filled_qty'])} filled of {int(row['qty'])}")
+
+    def _true(self) -> int:
+        """The position at the venue, without what the engine has not been told to take in."""
+        return int(self.venue.held.get(self.item.symbol, 0))
+
+    def _left(self, order: Any) -> int:
+        """What is left of an order at the venue, in the engine's units."""
+        return self.item.qty(order.qty) - self.item.qty(order.filled)
 
     def _settled(self) -> str:
         """What is not settled; empty if everything is."""
@@ -213,8 +234,9 @@ class LiveSimulation:
             return f"trader is {trader.state.name}: {trader.reason}"
         if trader.unknown:
             return f"{trader.unknown} orders are being inquired about"
-        if engine.position() != venue.held.get("AAPL", 0):
-            return f"position {engine.position()}, at the venue {venue.held.get('AAPL', 0)}"
+        held = venue.held.get(self.item.symbol, 0)
+        if engine.position() != held:
+            return f"position {engine.position()}, at the venue {held}"
         there = {trader.ids.decode(o.client): o for o in venue.open_orders()}
         here = {int(row["id"]): row for row in engine.open_orders()}
         if set(there) != set(here):
@@ -223,9 +245,9 @@ class LiveSimulation:
             order = there[ident]
             if int(row["state"]) != OrderState.WORKING:
                 return f"order {ident} is {OrderState(int(row['state'])).name}"
-            if (int(row["qty"]), int(row["filled_qty"])) != (int(order.qty), int(order.filled)):
+            if int(row["qty"]) - int(row["filled_qty"]) != self._left(order):
                 return f"order {ident}: {row['filled_qty']} of {row['qty']}, at the venue {order.filled} of {order.qty}"
-            if TABLE[0].price(order.price) != int(row["price"]):
+            if self.item.price(order.price) != int(row["price"]):
                 return f"order {ident}: price {row['price']}, at the venue {order.price}"
         return ""
 
@@ -274,6 +296,7 @@ class LiveSimulation:
             raise Broken(f"after the kill: {self._settled()}, {[o.client for o in self.venue.open_orders()]}")
         self._check_journal()
         self._check_cash()
+        self._check_names()
         orders = len(self.venue.orders)
         return {
             "seed": self.seed, "events": network.events, "orders": orders, "fills": len(self.venue.executions),
@@ -284,16 +307,33 @@ class LiveSimulation:
     def _check_cash(self) -> None:
         flow = sum(int(v) for v in self.engine.local.portfolio.positions.view["flow"][:1])
         expected = -sum(price * qty * side for price, qty, side in self.booked.values())
-        if flow != expected or expected != int(self.venue.cash() * 100):
-            raise Broken(f"cash {flow}, by the fills {expected}, at the venue {self.venue.cash()}")
+        there = self.venue.cash().scaleb(self.item.price_decimals + self.item.qty_decimals)
+        if flow != expected or abs(expected - there) > self._rounding():
+            raise Broken(f"cash {flow}, by the fills {expected}, at the venue {there}")
+
+    def _rounding(self) -> int:
+        """How far the prices of fills may be from the venue's, times their quantities."""
+        return 0
+
+    def _check_names(self) -> None:
+        """No new order has reached the venue twice."""
+        placed = [o.client for o in self.venue.orders.values() if self.trader.ids.decode(o.client) is not None]
+        new = [client for client in placed if not self.trader.ids.revision(client)]
+        if len(new) != len(set(new)):
+            raise Broken("an order was placed twice")
+        sent = {int(np.frombuffer(one, COMMAND)["id"][0]) for one in self._all_sent() if one[61] == int(Kind.NEW)}
+        if stray := [client for client in placed if self.trader.ids.decode(client) not in sent]:
+            raise Broken(f"{len(stray)} orders at the venue were never sent: {stray[:3]}")
+
+    def _all_sent(self) -> list[bytes]:
+        return self.everything_sent + [one.tobytes() for one in self.engine.sent]
 
     def _check_journal(self) -> None:
         records = np.concatenate(list(JournalReader(self.journal).batches()))
         # when the journal has failed cancels are sent all the same
         orders = (int(Kind.NEW), int(Kind.REPLACE_ORDER))
         written = {row.tobytes() for row in records[records["kind"] >= int(Kind.NEW)].view(COMMAND)}
-        sent = self.everything_sent + [one.tobytes() for one in self.engine.sent]
-        missing = [one for one in sent if one not in written and one[61] in orders]
+        missing = [one for one in self._all_sent() if one not in written and one[61] in orders]
         if missing:
             raise Broken(f"{len(missing)} commands were sent that the journal does not have")
 

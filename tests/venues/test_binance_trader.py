@@ -22,8 +22,8 @@ KEY, SECRET = "the-api-key", "the-secret-of-the-key"
 ID = (1 << 20) | 5
 BEHIND = 300 * MS  # of our clock
 FIELDS = (
-    "filled_qty", "busted_qty", "state", "pending", "seen", "ts_sent", "ts_accepted", "answer_ts", "pending_price",
-    "pending_qty",
+    "qty", "filled_qty", "busted_qty", "state", "pending", "seen", "ts_sent", "ts_accepted", "answer_ts",
+    "pending_price", "pending_qty",
 )  # fmt: skip
 
 
@@ -98,7 +98,9 @@ class Account:
 
         self._record = ctypes.create_string_buffer(record, 64)
         if kind == Kind.NEW:
-            self.rows[number] = dict.fromkeys(FIELDS, 0) | {"state": 2, "ts_sent": self.host.time, "pending": 1}
+            self.rows[number] = dict.fromkeys(FIELDS, 0) | {
+                "state": 2, "ts_sent": self.host.time, "pending": 1, "qty": qty,
+            }  # fmt: skip
         self.trader.send(ctypes.addressof(self._record))
 
     def place(self, **more):
@@ -201,20 +203,71 @@ def test_a_refusal_says_why(account):
     assert int(account.got.rows[0]["word"]) == RejectReason.POST_ONLY_WOULD_CROSS
 
 
-def test_a_replace_has_a_fresh_id_and_the_rest_of_the_quantity(account):
+def test_a_replace_has_a_fresh_id_and_is_refused_by_the_venue_once_the_order_has_filled(account):
     account.place()
     account.event()
-    account.rows[ID]["filled_qty"] = 25_000_000
     account.command(Kind.REPLACE_ORDER, price=9_900)
     params = account.sent("order.cancelReplace")["params"]
-    assert params["quantity"] == "0.75" and params["newClientOrderId"] == account.trader.ids.text(ID, 1)
+    assert params["quantity"] == "1" and params["newClientOrderId"] == account.trader.ids.text(ID, 1)
+    assert params["cancelRestrictions"] == "ONLY_NEW"
     client = account.trader.ids.text(ID)
-    account.event("CANCELED", "CANCELED", client="." + client, C=client, z="0.25")
-    account.event("NEW", "NEW", client=client + "r1", order=29, q="0.75", p="99.00")
+    account.event("CANCELED", "CANCELED", client="." + client, C=client)
+    account.event("NEW", "NEW", client=client + "r1", order=29, p="99.00")
     row = account.got.rows[-1]
     assert row["kind"] == Kind.REPLACED and int(row["qty"]) == 10**8 and int(row["price"]) == 9_900
     account.command(Kind.CANCEL)
     assert account.sent("order.cancel")["params"]["orderId"] == 29
+
+
+def taken_off(account, done, status="CANCELED"):
+    """The answer to the first half of a replace."""
+    client = account.trader.ids.text(ID)
+    account.event("CANCELED", "CANCELED", client="." + client, C=client, z=done)
+    account.answer("order.cancel", {
+        "symbol": "BTCUSDT", "origClientOrderId": client, "clientOrderId": "." + client, "orderId": 28,
+        "transactTime": 5, "origQty": "1.0", "executedQty": done, "status": status, "side": "BUY",
+        "timeInForce": "GTC", "type": "LIMIT", "price": "100.0",
+    })  # fmt: skip
+
+
+def test_a_partly_filled_order_is_taken_off_first_and_the_new_one_gets_what_is_left_then(account):
+    account.place()
+    account.event()
+    account.rows[ID]["filled_qty"] = 25_000_000
+    account.command(Kind.REPLACE_ORDER, price=9_900)
+    client, first = account.trader.ids.text(ID), account.sent("order.cancel")["params"]
+    assert first["orderId"] == 28 and first["newClientOrderId"] == "." + client
+    account.fill(5, "0.15")  # on its way meanwhile
+    taken_off(account, "0.40")
+    params = account.sent("order.place")["params"]
+    assert params["quantity"] == "0.6" and float(params["price"]) == 99
+    assert params["newClientOrderId"] == client + "r1"
+    account.event("NEW", "NEW", client=client + "r1", order=29, q="0.6", p="99.00")
+    row = account.got.rows[-1]
+    assert row["kind"] == Kind.REPLACED and int(row["qty"]) == 10**8 and int(row["price"]) == 9_900
+
+
+@pytest.mark.parametrize("how", ["refused", "nothing left"])
+def test_a_partly_filled_order_whose_second_half_comes_to_nothing_is_cancelled(account, how):
+    account.place()
+    account.event()
+    account.rows[ID]["filled_qty"] = 25_000_000
+    account.command(Kind.REPLACE_ORDER, price=9_900, qty=30_000_000 if how == "nothing left" else 10**8)
+    taken_off(account, "0.40")
+    if how == "refused":
+        account.answer("order.place", error={"code": -2010, "msg": "Account has insufficient balance"}, status=400)
+    assert account.kinds()[-2:] == [Kind.CANCEL_REJECTED, Kind.CANCELLED]
+    assert int(account.got.rows[-1]["qty"]) == 60_000_000 and account.trader.status()["unanswered"] == 0
+
+
+def test_a_first_half_without_an_answer_is_asked_about(account):
+    account.place()
+    account.event()
+    account.rows[ID]["filled_qty"] = 25_000_000
+    account.command(Kind.REPLACE_ORDER, price=9_900)
+    account.link.drop()
+    account.host.run(S)
+    assert account.kinds()[-1] == Kind.UNKNOWN and account.trader.unknown == 1
 
 
 def test_a_wrong_clock_refuses_an_order_and_is_set_and_a_cancel_is_sent_again(account):

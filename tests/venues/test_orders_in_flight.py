@@ -13,7 +13,7 @@ from nanotick.venues.limiter import RateLimiter, SlidingWindow
 from nanotick.venues.virtual import SECOND, VirtualNetwork
 from nanotick.venues.virtual_link import TO_CLIENT, TO_SITE
 from nanotick.venues.working import TraderConfig
-from nanotick.wire.requests import Response
+from nanotick.wire.requests import Command, Response
 from tests.venues.small_alpaca import SmallAlpaca
 from tests.venues.trading import MID, Engine, Puppet, TraderState, alpaca
 
@@ -465,7 +465,21 @@ def test_a_holding_is_a_break_where_it_is_to_be_refused(qty):
 def test_no_order_passes_before_the_account_has_been_compared():
     floor = ready_only_after(Floor(start=False))
     assert floor.trader.state == TraderState.READY
-    assert [OrderState.REJECTED] * 3 == [OrderState(int(floor.engine.order(1 << 20 | n)["state"])) for n in (1, 2, 3)]
+    assert floor.venue.placed == len(floor.news()) == 0  # strategies have heard of nothing
+    floor.engine.quote()
+    floor.engine.place(1)
+    floor.run(SECOND)
+    assert floor.venue.placed == len(floor.news()) == 1
+
+
+def test_an_account_that_is_not_ready_sends_no_order_whoever_wants_it():
+    floor = Floor(start=False)
+    floor.engine.runner.start()
+    number = 1 << 20 | 1
+    floor.trader.take(Command(0, 0, 1, MID, 10, number, 0, 0, 0, 0, 0, 0, int(Kind.NEW), 1, 0))
+    floor.run(5 * SECOND)
+    assert floor.venue.placed == 0 and floor.trader.counts.refused == 1
+    assert [row[9] for row in floor.engine.reports if row[5] == number] == [int(Kind.REJECTED)]
 
 
 @pytest.mark.parametrize("change", [3, -20])

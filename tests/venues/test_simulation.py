@@ -8,20 +8,22 @@ from __future__ import annotations
 import pytest
 
 from nanotick.venues.faulty import Faults
+from tests.venues.coin_simulation import BinanceSimulation, CoinbaseSimulation, KrakenSimulation
 from tests.venues.served_simulation import ServedSimulation
 from tests.venues.simulation import LiveSimulation
 
-EACH, NIGHTLY = 10, 10_000
-VENUES = {"small": LiveSimulation, "alpaca": ServedSimulation}
+EACH, NIGHTLY, COINS_NIGHTLY = 10, 10_000, 500
+COINS = {"binance": BinanceSimulation, "coinbase": CoinbaseSimulation, "kraken": KrakenSimulation}
+VENUES = {"small": LiveSimulation, "alpaca": ServedSimulation, **COINS}
 
 
-def play(seed: int, venue: str = "small") -> dict:
+def play(seed: int, venue: str = "small", hours: float = 1.0) -> dict:
     try:
-        found = VENUES[venue](seed).run()
+        found = VENUES[venue](seed, hours=hours).run()
     except Exception as error:
-        alone = f"python -m tools.simulate_live --venue {venue} --seed {seed}"
+        alone = f"python -m tools.simulate_live --venue {venue} --seed {seed} --hours {hours}"
         raise AssertionError(f"seed {seed}: {error}\nalone: {alone}") from error
-    assert found["events"] >= 2_000 and found["orders"] > 50
+    assert found["events"] >= 2_000 and found["orders"] > 50 * hours
     return found
 
 
@@ -38,8 +40,29 @@ def test_an_hour_at_the_served_alpaca_keeps_the_invariants_and_settles(first):
     assert sum(run["fills"] for run in found) > 30 * EACH
 
 
+@pytest.mark.parametrize("venue", COINS)
+@pytest.mark.parametrize("first", range(0, 8, 4))
+def test_a_while_at_a_served_venue_for_coins_keeps_the_invariants_and_settles(first, venue):
+    found = [play(seed, venue, 0.25) for seed in range(first, first + 4)]
+    assert sum(run["fills"] for run in found) > 40
+
+
+@pytest.mark.parametrize("venue", COINS)
+def test_a_process_that_is_killed_often_goes_on_at_a_venue_for_coins(venue):
+    found = COINS[venue](1, Faults(crashes=60.0, cuts=30.0), hours=0.2).run()
+    assert found["crashes"] > 5 and found["fills"] > 5
+
+
 @pytest.mark.nightly
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", COINS)
+@pytest.mark.parametrize("first", range(200, 200 + COINS_NIGHTLY, 50))
+def test_many_more_hours_at_the_venues_for_coins(first, venue):
+    for seed in range(first, first + 50):
+        play(seed, venue, 0.5)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("venue", ["small", "alpaca"])
 @pytest.mark.parametrize("first", range(200, 200 + NIGHTLY // 2, 100))
 def test_many_more_hours_under_faults(first, venue):
     for seed in range(first, first + 100):

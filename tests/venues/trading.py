@@ -96,10 +96,13 @@ class Engine:
     With `journal` the session is kept; `Engine.again` goes on with one that was dropped.
     """
 
-    def __init__(self, strategy: Any, host: Any, journal: Path | None = None, seed: int = 1) -> None:
+    def __init__(
+        self, strategy: Any, host: Any, journal: Path | None = None, seed: int = 1,
+        table: InstrumentTable = TABLE, capacity: Capacity = SMALL,
+    ) -> None:  # fmt: skip
         local = LocalSide(
-            Arena(SMALL.arena_bytes), TABLE, [StrategySetup(strategy, cash=10**15)], RiskLimits.unlimited(), SMALL,
-            seed=seed, currency="USD",
+            Arena(capacity.arena_bytes), table, [StrategySetup(strategy, cash=10**18)], RiskLimits.unlimited(),
+            capacity, seed=seed, currency=table[0].currency,
         )  # fmt: skip
         session = Session(local, journal, sample_interval_ns=10 * SECOND, segment_bytes=1 << 20, sync_interval_s=None)
         self._connect(session, host)

@@ -389,6 +389,10 @@ class PacedMarket:
         self._live(host_ns, COMMAND_THINGS)
         return self.time
 
+    def tell(self, exchange: int) -> None:
+        """Hand over what has become of customers' orders up to the time reached."""
+        self._hand_reports(exchange)
+
     def command(self, exchange: int, record: bytes) -> int:
         """Work a COMMAND at the time reached; its reports are handed over before this returns.
 

@@ -28,6 +28,7 @@ OVERLAP = 5 * SECOND  # fills are fetched from so long before the last compariso
 GRACE = 5 * SECOND  # an order younger than this may be missing in a list that lags
 AGAIN = 2 * SECOND  # between two looks at what differs
 LOOKS = 4  # what differs as often and in the same way is a break
+FRESH = 10 * SECOND  # orders open longer ago than this may be gone: what a list says of foreign ones is asked again
 RETRIES = (1, 2, 3, 5)  # s, between tries of a fetch that failed
 _NEW = int(Kind.NEW)
 _UNHEARD = int(Pending.NEW | Pending.UNKNOWN)
@@ -78,6 +79,7 @@ class Reconciliation:
         self.since = since  # for the next comparison
         self._tries = self._rounds = 0
         self._statuses: list[OrderStatus] = []
+        self._listed = self.started
         self._differs: Held = {}
         self._numbers = {
             item.symbol: number for number, item in enumerate(trader.instruments) if item.venue == trader.venue
@@ -108,7 +110,7 @@ class Reconciliation:
             self._retry(self._fetch_open)
             return
         self._tries = 0
-        self._statuses = statuses
+        self._statuses, self._listed = statuses, self.trader.host.now()
         self.since = self.trader.venue_time()
         for status in statuses:
             working = self.trader.find(status)
@@ -242,5 +244,9 @@ class Reconciliation:
             self.trader.hold_balance(item, there)
 
     def _finish(self) -> None:
+        if self.foreign and self.trader.host.now() - self._listed > FRESH:
+            self.breaks.clear()
+            self._fetch_open()  # what came after took long: an order of ours that has ended since may be forgotten
+            return
         self.over = True
         self._done(self)

@@ -252,6 +252,8 @@ class TraderBase:
                 working.newest = AHEAD if self.renames else 0
                 working.recovered = True
                 self._working[number] = working
+                # every fill that may be asked for later is heard of before the balances are taken for the beginning
+                self._since = min(self._since, working.since)
 
     def open_here(self) -> list[Working]:
         """Orders that have not ended, as far as the engine knows."""

@@ -119,7 +119,7 @@ def method_of(asked: Entry | Cancel | Amend | CancelAll | Query, self_trade: str
         return "openOrders.cancelAll", {"symbol": asked.symbol}
     if isinstance(asked, Amend):
         entry = replace(asked.entry, qty=quantity_left(asked))
-        params = {"symbol": entry.symbol, "cancelReplaceMode": "STOP_ON_FAILURE"}
+        params = {"symbol": entry.symbol, "cancelReplaceMode": "STOP_ON_FAILURE", "cancelRestrictions": "ONLY_NEW"}
         if asked.order:
             params["cancelOrderId"] = asked.order
         else:

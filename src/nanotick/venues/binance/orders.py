@@ -217,17 +217,23 @@ class Orders:
             raise Refused(-2011, "Unknown order sent.")
         return cancelled_body(done, name)
 
-    def cancel(self, account: DeskAccount, params: Params) -> dict[str, Any]:
-        """order.cancel."""
-        self._filters(params)
-        found = self._named(account, params, "orderId", "origClientOrderId")
+    def _restricted(self, params: Params, found: DeskOrder | None) -> None:
+        """Refuse to cancel an order that is not as `cancelRestrictions` says."""
         only = params.get("cancelRestrictions", "")
         if only and found is not None and found.open:
+            self.desk.market.advance(self.desk.host.now())  # what it fills before this counts
+            self.desk.market.tell(self.desk.exchange_number)
             wanted = {"ONLY_NEW": "new", "ONLY_PARTIALLY_FILLED": "partially_filled"}.get(only)
             if wanted is None:
                 raise Refused(-1145, "Invalid cancelRestrictions")
             if found.basic != wanted:
                 raise Refused(-2011, "Order was not canceled due to cancel restrictions.")
+
+    def cancel(self, account: DeskAccount, params: Params) -> dict[str, Any]:
+        """order.cancel."""
+        self._filters(params)
+        found = self._named(account, params, "orderId", "origClientOrderId")
+        self._restricted(params, found)
         return self._take_off(account, found, client_of(params, "newClientOrderId"))
 
     def cancel_all(self, account: DeskAccount, params: Params) -> list[dict[str, Any]]:
@@ -249,6 +255,7 @@ class Orders:
         found = self._named(account, params, "cancelOrderId", "cancelOrigClientOrderId")
         data: dict[str, Any] = {"cancelResult": "SUCCESS", "newOrderResult": "SUCCESS"}
         try:
+            self._restricted(params, found)
             data["cancelResponse"] = self._take_off(account, found, client_of(params, "cancelNewClientOrderId"))
         except Refused as refused:
             data |= {"cancelResult": "FAILURE", "cancelResponse": {"code": refused.code, "msg": refused.words}}

@@ -1,9 +1,9 @@
 """Binance spot: orders and the user's events over the WebSocket API, REST where there is no connection.
 
 Orders are signed by `BinanceOrderWriter` on the hot path. A cancel goes by the venue's id, or ours while that is not
-known; a replace is cancelReplace, and the new order has a fresh client id. Nothing is told again after a reconnection:
-open orders and order states are asked for, and trades from the one after the last that was told. Every fill counts
-once, by symbol and trade id.
+known; a replace is cancelReplace (`replacing`), and the new order has a fresh client id. Nothing is told again after a
+reconnection: open orders and order states are asked for, and trades from the one after the last that was told. Every
+fill counts once, by symbol and trade id.
 
 What the balances of the account should be is `venues.spot_balances`. Source: binance-spot-api-docs, web-socket-api.md,
 rest-api.md.
@@ -16,6 +16,7 @@ from typing import Any
 
 from nanotick.core.records import CommandFlag, Kind, command_at
 from nanotick.core.secret import Secret
+from nanotick.venues.binance.replacing import Replacing
 from nanotick.venues.binance.session import BinanceSession, Done
 from nanotick.venues.limits import limits_of
 from nanotick.venues.spot_balances import SpotBalances, held_of
@@ -25,7 +26,7 @@ from nanotick.wire.binance_orders import METHODS, encode, encode_rest, method_of
 from nanotick.wire.binance_reports import decode_reply, used_of_headers
 from nanotick.wire.order_text import BinanceOrderWriter, OrderWriter
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report, Used
-from nanotick.wire.requests import Asked, Query, Response, Unsupported
+from nanotick.wire.requests import Asked, Entry, Query, Response, Unsupported
 from nanotick.wire.signing import BinanceEd25519, BinanceHmac, BinanceSigner
 
 REST = "https://api.binance.com"
@@ -98,6 +99,7 @@ class BinanceTrader(WritingTrader):
         streams = (stream,) if isinstance(stream, str) else tuple(stream)
         self.session = BinanceSession(self, streams, self._signer, recv_window_ms, self._timeout)
         self.stream = self.session.stream
+        self._replacing = Replacing(self)
         self._writer = self._order_writer()
         self._prepared: set[tuple[int, int, int, int, bool]] = set()
         self.used: dict[tuple[str, int], Used] = {}
@@ -150,10 +152,31 @@ class BinanceTrader(WritingTrader):
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def _transmit(self, asked: Asked, sent: Sent) -> None:
+        if self._replacing.begin(asked, sent):
+            return
         now = self.session.now_ms()
         frame = encode(asked, sent.request, now, self.session.signs, self._window, self._self_trade)  # type: ignore[arg-type]
         if not self.stream.send(frame):
             self.post(encode_rest(asked, now, self._signer, self._window, self._self_trade), sent)  # type: ignore[arg-type]
+
+    def waits_for(self, request: str) -> bool:
+        """Whether a request about an order has not been answered or given up."""
+        return request in self._sent
+
+    def place_instead(self, entry: Entry, sent: Sent) -> bool:
+        """Send the second half of a replace, whose answer settles `sent`; False if it could not be sent."""
+        request = self._request()
+        frame = encode(entry, request, self.session.now_ms(), self.session.signs, self._window, self._self_trade)
+        if not self.stream.send(frame):
+            return False
+        del self._sent[sent.request]
+        sent.request, sent.ts_sent = request, self.host.now()
+        self._sent[request] = sent
+        return True
+
+    def answer(self, sent: Sent, told: list[Private] | None) -> None:
+        """As `Trader.answer`."""
+        super().answer(sent, self._replacing.with_end(sent, told))
 
     def _transmit_written(self, address: int, sent: Sent) -> bool:
         now = self.session.now_ms()

@@ -6,6 +6,7 @@ Source: docs.cdp.coinbase.com, "Coinbase App API key authentication" (JWT, ES256
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from nanotick.core.secret import Secret
 from nanotick.venues.host import Host
@@ -25,10 +26,12 @@ class Tokens:
         Its name, `organizations/.../apiKeys/...`.
     secret : Secret
         Its private key in PEM; line ends may be written as `\\n`, as in environment files.
+    time : callable, optional
+        The venue's time, ns UTC, as far as it is known; the host's by default.
     """
 
-    def __init__(self, host: Host, key: str, secret: Secret) -> None:
-        self._host = host
+    def __init__(self, host: Host, key: str, secret: Secret, time: Callable[[], int] | None = None) -> None:
+        self._host, self._time = host, time or host.now
         self._signer = CoinbaseSigner(key, Secret(secret.reveal().replace("\\n", "\n")))
         self._made = 0
 
@@ -40,8 +43,8 @@ class Tokens:
 
     def token(self) -> str:
         """For a subscription."""
-        return self._signer.token(self._host.now() // _S, self._nonce())
+        return self._signer.token(self._time() // _S, self._nonce())
 
     def authorize(self, request: Request) -> Request:
         """The request with a token of its own."""
-        return authorized(request, self._signer, self._host.now() // _S, self._nonce())
+        return authorized(request, self._signer, self._time() // _S, self._nonce())

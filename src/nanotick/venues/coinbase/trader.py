@@ -3,7 +3,8 @@
 The user channel tells how much of an order is filled in all, not its fills. A fill is a change of that total, and is
 named by the order and the total: told twice it is one fill. The history of fills tells them one by one under other
 names, so what it holds is counted up for each order, and only what lies beyond the quantity the engine has booked is
-told, under the same kind of name (`told_beyond`).
+told, under the same kind of name (`told_beyond`). Fills are so booked from the first one on without a gap: one that the
+channel tells after another was missed waits for the history.
 
 Orders go by the venue's id: a cancel waits for the answer that brings it, and an order whose answer is lost is looked
 for by its client id among the orders since it was sent. A message of the channel that is missing ends the connection.
@@ -38,8 +39,9 @@ REST = "https://api.coinbase.com"
 STREAM = "wss://advanced-trade-ws-user.coinbase.com"
 REQUESTS_A_SECOND = 30
 _S = 1_000_000_000
-_FILL, _REPLACED = int(Kind.FILL), int(Kind.REPLACED)
+_NEW, _CANCEL, _FILL, _REPLACED = int(Kind.NEW), int(Kind.CANCEL), int(Kind.FILL), int(Kind.REPLACED)
 _PAGE = 250
+_CLOCK_NS = 2 * _S  # that our clock may differ from the venue's more than it did
 _BEFORE_NS = 10 * _S  # orders are looked for from so long before they were sent
 PACE = Pace(
     ready_ns=15 * _S, dead_ns=15 * _S,  # heartbeats come every second
@@ -98,7 +100,8 @@ class CoinbaseTrader(RestTrader):
         super().__init__(*args, rest=rest, **settings)
         if settings.get("limiter") is None:
             self.limiter = RateLimiter([SlidingWindow(REQUESTS_A_SECOND, _S, charge="requests")])
-        self._tokens = Tokens(self.host, key, secret)
+        self._tokens = Tokens(self.host, key, secret, self.venue_time)
+        self._clock_moved = False  # by the last answer
         self.stream = PrivateStream(self, (stream,), self._decode, self._greet, self._heard, PACE)
         self.balances = SpotBalances(self.instruments, self.venue, self._position, self.config.holdings == "leave")
         self._user = UserOrders()
@@ -154,10 +157,22 @@ class CoinbaseTrader(RestTrader):
             self.sequence_gaps += 1
             self.stream.fail(talk, f"messages of the user channel are missing: {notice.text}")
         elif notice.status == "error":
-            self.stream.fail(talk, f"refused: {notice.text}", "auth" in notice.text.lower())
+            if "auth" in notice.text.lower():
+                self._unauthorized(talk, notice.text)
+            else:
+                self.stream.fail(talk, f"refused: {notice.text}")
         elif notice.status == "snapshot":
             self.stream.authenticated(talk)
             self.stream.live(talk)
+
+    def _unauthorized(self, talk: Conversation, words: str) -> None:
+        """Of a token of another time than the venue's it says the same; any answer's head tells which it was."""
+
+        def take(response: Response) -> None:
+            self._head(response)
+            self.stream.fail(talk, f"refused: {words}", denied=not self._clock_moved)
+
+        self.host.ask(self.rest, Request("GET", f"{BASE}/time"), take)
 
     def told(self, items: Any, now: int) -> None:
         """As `Trader.told`; of a fill only what the history has not told already."""
@@ -167,9 +182,14 @@ class CoinbaseTrader(RestTrader):
                 if working is not None:
                     self.named(working, item.order, item.client)
                 total = Decimal(item.execution.rpartition(":")[2])
-                new = min(Decimal(item.qty), total - self._booked(item.order))
+                new = total - self._booked(item.order)
                 if new <= 0:
                     continue
+                if working is not None and new > Decimal(item.qty):
+                    # one before it has been missed: the history tells both in their order, for the total names them
+                    self.inquire(working, _NEW, True)
+                    continue
+                new = min(Decimal(item.qty), new)
                 item.qty = plain(new)
                 if working is not None:  # the change of a rounded average is no price of the instrument's
                     decimals = self.instruments[working.instrument].price_decimals
@@ -184,11 +204,21 @@ class CoinbaseTrader(RestTrader):
             self._entries[sent.request] = asked
         self.post(request, sent)
 
+    def _head(self, response: Response) -> None:
+        before = self.clock_ahead
+        super()._head(response)
+        self._clock_moved = abs(self.clock_ahead - before) > _CLOCK_NS
+
     def read(self, response: Response, request: str) -> list[Private]:
         """As `RestTrader.read`; an accepted order's id is told as its state."""
         told = decode_reply(response.status, response.body, request)
         reply = told[0] if told else None
         sent = self._sent.get(request)
+        if isinstance(reply, Reply) and reply.outcome == Outcome.DENIED and self._clock_moved:
+            # the token was of another time than the venue's: certainly not done, and a cancel is sent again
+            self.note("warning", "the venue says that our clock is wrong", ahead_ms=self.clock_ahead // 1_000_000)
+            again = sent is not None and sent.kind == _CANCEL
+            reply.outcome, reply.retry_ns = (Outcome.LIMITED, _S // 4) if again else (Outcome.REFUSED, 0)
         if isinstance(reply, Reply) and sent is not None:
             if reply.method == "cancel" and len(told) == 1:
                 reply.request = request  # a batch names its orders, not the request
@@ -277,8 +307,32 @@ class CoinbaseTrader(RestTrader):
 
         self._list("/orders/historical/batch", {"order_status": "OPEN", "limit": str(_PAGE)}, take)
 
+    def fills(self, since: int, done: Callable[[list[Report] | None], None]) -> None:
+        """As `Trader.fills`: of each order that has filled since, what is not booked.
+
+        That is known only once all orders are: one that the venue's id does not name yet would be told from its start.
+        """
+
+        def take(found: list[Report] | None) -> None:
+            if found is None:
+                done(None)
+                return
+            by_order: dict[str, list[Report]] = {}
+            for fill in found:
+                by_order.setdefault(fill.order, []).append(fill)
+            told = []
+            for order, fills in by_order.items():
+                working = self._by_order.get(order)
+                if working is not None and self._engine_order(working.id) is None:
+                    continue  # it ended, all of it booked, and the engine has used its place for another
+                fills.sort(key=lambda fill: (fill.ts_venue, fill.execution))
+                told += told_beyond(fills, self._booked(order))
+            done(sorted(told, key=lambda fill: fill.ts_venue))
+
+        super().fills(since, take)
+
     def fetch_fills(self, since: int, done: Callable[[list[Report] | None], None]) -> None:
-        """As `Trader.fetch_fills`: of each order that has filled since, what is not booked."""
+        """As `Trader.fetch_fills`: all fills of each order that has filled since."""
 
         def take(told: list[Private] | None) -> None:
             if told is None:
@@ -294,15 +348,7 @@ class CoinbaseTrader(RestTrader):
             if told is None:
                 done(None)
                 return
-            by_order: dict[str, list[Report]] = {}
-            for item in told:
-                if isinstance(item, Report):
-                    by_order.setdefault(item.order, []).append(item)
-            found = []
-            for order, fills in by_order.items():
-                fills.sort(key=lambda fill: (fill.ts_venue, fill.execution))
-                found += told_beyond(fills, self._booked(order))
-            done(sorted(found, key=lambda fill: fill.ts_venue))
+            done([item for item in told if isinstance(item, Report)])
 
         start = rfc3339_text(max(0, since))
         self._list("/orders/historical/fills", {"start_sequence_timestamp": start, "limit": str(_PAGE)}, take)

@@ -48,6 +48,7 @@ class Talk:
         self._books: dict[str, int] = {}  # symbol -> depth
         self._trades: set[str] = set()
         self._follows: dict[str, Callable[[], None]] = {}  # channel -> how to stop
+        self._tokens: dict[str, DeskAccount] = {}
         self._sequence = 0
         self._sent_ns = self._heard_ns = 0
         self._beat: Timer | None = None
@@ -130,7 +131,7 @@ class Talk:
             elif method in ("subscribe", "unsubscribe"):
                 self._subscription(method == "subscribe", params, number, now)
             elif method in self._methods and self._private:
-                account = self._site.methods.account_of(str(params.get("token") or ""))
+                account = self._account(str(params.get("token") or ""))
                 for result in self._methods[method](account, params, bytes(data)):
                     self._result(now, method, number, result)
             else:
@@ -139,6 +140,10 @@ class Talk:
             self._result(now, method, number, refused)
         except WireError as error:
             self._result(now, method, number, Refused(f"EGeneral:Invalid arguments:{str(error)[:100]}"))
+
+    def _account(self, token: str) -> DeskAccount:
+        """Whose token it is; one that has subscribed is good for as long as its connection, however old it gets."""
+        return self._tokens.get(token) or self._site.methods.account_of(token)
 
     def _answer(self, now: int, method: str, number: int | None, **body: Any) -> None:
         answer: dict[str, Any] = {"method": method} | ({} if number is None else {"req_id": number}) | body
@@ -204,10 +209,12 @@ class Talk:
             self._send(data)
 
     def _account_channel(self, on: bool, channel: str, params: dict[str, Any], number: int | None, now: int) -> None:
-        account = self._site.methods.account_of(str(params.get("token") or ""))
+        token = str(params.get("token") or "")
+        account = self._account(token)
         if on == (channel in self._follows):
             raise Refused("Already subscribed" if on else "Subscription Not Found")
         self._result(now, "subscribe" if on else "unsubscribe", number, {"channel": channel})
+        self._tokens[token] = account
         if not on:
             self._follows.pop(channel)()
             return

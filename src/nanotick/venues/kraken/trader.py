@@ -16,6 +16,7 @@ from typing import Any
 
 from nanotick.core.records import Kind, RejectReason
 from nanotick.core.secret import Secret
+from nanotick.orders.records import Pending
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.host import Timer
@@ -39,7 +40,9 @@ _S = 1_000_000_000
 _PAGE = 50
 _SWEEP = _S // 4
 _FILL, _NEW, _CANCEL = int(Kind.FILL), int(Kind.NEW), int(Kind.CANCEL)
+_REPLACE, _REPLACED, _PENDING_REPLACE = int(Kind.REPLACE_ORDER), int(Kind.REPLACED), int(Pending.REPLACE)
 _DEAD_MAN = "cancel_all_orders_after"
+_SESSION = "ESession"
 PACE = Pace(
     ready_ns=20 * _S, dead_ns=15 * _S,  # heartbeats come every second
     backoff=BackoffLimits(floor_ns=_S, base_ns=5 * _S, cap_ns=30 * _S, attempts=140, window_ns=600 * _S),
@@ -194,10 +197,43 @@ class KrakenTrader(RestTrader):
 
     def told(self, items: Any, now: int) -> None:
         """As `Trader.told`."""
+        ended = False
+        news: list[Any] = []
         for item in items:
-            if isinstance(item, Reply) and item.method == _DEAD_MAN and item.outcome != Outcome.DONE:
+            if not isinstance(item, Report) or not self._of_an_earlier_amend(item):
+                news.append(item)
+            if not isinstance(item, Reply):
+                continue
+            if item.code == _SESSION:  # the token is no longer good: certainly not done, and a cancel goes out again
+                ended = True
+                sent = self._sent.get(item.request)
+                again = sent is not None and sent.kind == _CANCEL
+                item.outcome, item.retry_ns = (Outcome.LIMITED, _S) if again else (Outcome.REFUSED, 0)
+            elif item.method == _DEAD_MAN and item.outcome != Outcome.DONE:
                 self.note("error", "the venue takes no cancel_all_orders_after", reason=item.detail)
-        super().told(items, now)
+        super().told(news, now)
+        if ended and self.stream.current is not None:
+            self.stream.fail(self.stream.current, "the session is no longer valid; asking for a new token")
+
+    def _of_an_earlier_amend(self, report: Report) -> bool:
+        """Whether an amend is told late, while another one is on its way: then the order is asked for.
+
+        The order keeps its id, so that nothing but what the amend made of it tells the two apart.
+        """
+        working = self._of(report) if report.kind == _REPLACED else None
+        row = self.engine_order(working) if working is not None else None
+        if working is None or row is None or not int(row["pending"]) & _PENDING_REPLACE:
+            return False
+        item = self.instruments[working.instrument]
+        wanted = int(row["pending_price"]), int(row["pending_qty"])
+        try:
+            found = item.price(report.price), item.qty(report.qty)
+        except ValueError:
+            return False  # the row that is made of it says what is wrong
+        if found == wanted:
+            return False
+        self.inquire(working, _REPLACE, True)
+        return True
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
