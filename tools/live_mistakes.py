@@ -21,7 +21,7 @@ class Mistake:
     changes : mapping of str to tuple of (old, new)
         By module.
     tests : tuple of str
-        Tests that are made for the like of it, tried first.
+        Arguments of pytest, or a module of ours with its own: checks made for the like of it, tried first.
     """
 
     name: str
@@ -45,8 +45,10 @@ MISTAKES: tuple[Mistake, ...] = (
      "working.told = max(working.told, self.revision(report.client))", "pass"),
     _one("fresh names of a killed session are not asked for", "venues.trader_base",
      "working.newest = AHEAD if self.renames else 0", "working.newest = 0"),
-    _one("fills made while we were down are not asked for", "venues.trader_base",
-     "self._since = min(self._since, since)", "self._since = self.host.now()"),
+    Mistake("fills made while we were down are not asked for", {"nanotick.venues.trader_base": (
+        ("self._since = min(self._since, since)", "self._since = self.host.now()"),
+        ("                self._since = min(self._since, working.since)\n", ""),
+    )}, ("tools.simulate_live --venue binance --seed 9 --hours 0.5",)),
     _one("what is on its way is judged as if it were not", "venues.trader_base",
      "return young or any(sent.working is working for sent in self._sent.values())", "return False"),
     _one("only the present name is asked for", "venues.trader_base", "range(working.newest, first, -1)", "range(0)"),

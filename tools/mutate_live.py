@@ -34,6 +34,7 @@ SLOW = "not day and not ten_thousand and not sample and not 4 and not bounded"
 IN_FLIGHT, INTERLEAVINGS = "tests/venues/test_orders_in_flight.py", "tests/venues/test_order_interleavings.py"
 PYTEST = ("pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header")
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("what alone holds a danger off", (*PYTEST, "tests/venues/test_order_barriers.py")),
     ("8 short hours", ("tools.simulate_live", "--count", "8", "--hours", "0.3")),
     ("orders in flight", (*PYTEST, IN_FLIGHT, "-k", SLOW)),
     ("interleavings", (*PYTEST, INTERLEAVINGS, "-k", SLOW)),
@@ -98,7 +99,10 @@ def noticed(number: int, stages: Sequence[int]) -> str:
     environment = dict(os.environ)
     if mistake is not None and mistake.kernel:
         environment["NANOTICK_INTERPRET"] = "1"
-    more = [(name, (*PYTEST, *name.split())) for name in (mistake.tests if mistake is not None else ())]
+    more = [
+        (name, tuple(name.split()) if name.startswith("tools.") else (*PYTEST, *name.split()))
+        for name in (mistake.tests if mistake is not None else ())
+    ]
     for name, stage in [*more, *(STAGES[which - 1] for which in stages)]:
         command = [sys.executable, "-m", "tools.mutate_live", "--inside", str(number), *stage]
         try:

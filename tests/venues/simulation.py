@@ -258,11 +258,15 @@ class LiveSimulation:
         try:
             return self._run()
         finally:
-            journal, self.engine.session.journal = self.engine.session.journal, None
-            if journal is not None:
-                self.engine.session.row["journal_address"] = 0
-                journal.close()
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self.close()
+
+    def close(self) -> None:
+        """Forget it all."""
+        journal, self.engine.session.journal = self.engine.session.journal, None
+        if journal is not None:
+            self.engine.session.row["journal_address"] = 0
+            journal.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _step(self, until: int) -> None:
         network, more = self.network, True

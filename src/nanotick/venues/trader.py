@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nanotick.core.records import ALL_INSTRUMENTS, RECORD_SIZE, CommandFlag, Kind, RejectReason, ReportFlag
+from nanotick.orders.records import FILLED
 from nanotick.venues.inquiry import Inquiry
 from nanotick.venues.reconcile import GRACE, Reconciliation
 from nanotick.venues.trader_base import SECOND, TraderBase
@@ -26,6 +27,7 @@ from nanotick.wire.requests import Amend, Asked, Cancel, Command, Unsupported, a
 
 _NEW, _CANCEL, _REPLACE, _CANCEL_ALL = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER), int(Kind.CANCEL_ALL)
 _ASKED_AT_MOST = 8  # times for an order that a fill names and the venue does not show
+UNHEARD = 3 * SECOND  # after a good answer to a cancel or a replace the stream is not waited for any longer
 _FOREIGN_KEPT = 4096  # venue ids of orders known not to be ours
 _CLOSE_ALL, _REDUCE_ONLY = int(CommandFlag.CLOSE_ALL), int(CommandFlag.REDUCE_ONLY)
 
@@ -270,6 +272,15 @@ class Trader(TraderBase):
         if sent.kind == _REPLACE and working is not None and not reports:
             reports = self._replace_done(sent, told, now)
         self.emit(reports, now)
+        if sent.kind != _NEW and working is not None and not reports:
+            self.host.at(now + UNHEARD, lambda: self._unheard(working, sent.kind))
+
+    def _unheard(self, working: Working, kind: int) -> None:
+        """A while after a good answer: ask, if the stream has not told what has come of it."""
+        row = self._engine_order(working.id)
+        waits = row is not None and int(row["state"]) < FILLED and int(row["pending"]) != 0
+        if waits and not working.ended and working.inquiry is None and not self.on_its_way(working):
+            self.inquire(working, kind)
 
     def _accepted(self, working: Working, status: OrderStatus) -> Report:
         report = Report(int(Kind.ACCEPTED), working.symbol, status.ts_venue, working.client, status.order, working.side)
