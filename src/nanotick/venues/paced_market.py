@@ -307,6 +307,14 @@ class PacedMarket:
         self._on_report[exchange][place] = on_report
         return number
 
+    def publish_orders(self, exchange: int) -> None:
+        """Let an exchange publish order by order from now on, too (`by_order`)."""
+        self.exchanges[exchange].regions["markets"].view["feeds"] |= int(Feeds.ORDERS)
+
+    def publish(self) -> None:
+        """Hand over now what has been published and not been handed over."""
+        self._drain()
+
     def watch(self, exchange: int, on_rows: OnRows) -> None:
         """Hear an exchange's public rows, EVENT arrays in host time; they are the listener's to keep."""
         self._on_rows[exchange].append(on_rows)

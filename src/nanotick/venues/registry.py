@@ -133,6 +133,11 @@ PACKAGES: dict[str, VenuePackage] = {
                       "data": "wss://advanced-trade-ws.coinbase.com"}},
             listed="nanotick.venues.coinbase.listing:listed", paths={"rest": "", "stream": ""},
         ),
+        VenuePackage(  # order by order; orders go to `coinbase`
+            "coinbase-exchange", "COINBASE", "nanotick.venues.coinbase.exchange_feed:CoinbaseExchangeFeed", "", {}, {},
+            {"live": {"data": "wss://ws-feed.exchange.coinbase.com"}},
+            listed="nanotick.venues.coinbase.listing:listed",
+        ),
         VenuePackage(
             "kraken", "KRAKEN", "nanotick.venues.kraken.feed:KrakenFeed", "nanotick.venues.kraken.trader:KrakenTrader",
             {}, {"key": ("KRAKEN_API_KEY",), "secret": ("KRAKEN_API_SECRET",)},

@@ -106,6 +106,10 @@ SERVED: dict[str, ServedVenue] = {
         "nanotick.venues.coinbase.served", "crypto", "COINBASE",
         "coins: Advanced Trade REST, market data and the user channel",
     ),
+    "coinbase-exchange": ServedVenue(
+        "nanotick.venues.coinbase.exchange_served", "crypto", "COINBASE",
+        "coins, order by order: full channel, matches, levels, and books by REST",
+    ),
     "kraken": ServedVenue(
         "nanotick.venues.kraken.served", "crypto", "KRAKEN",
         "coins: REST, market streams with checksums, private stream with orders and executions",

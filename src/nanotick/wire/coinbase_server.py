@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,14 +11,14 @@ import msgspec
 from nanotick.core.instruments import Instrument
 from nanotick.core.records import BUY, Kind, OrderType
 from nanotick.wire import fields
-from nanotick.wire.coinbase_trading import _CHANNELS, _EXCHANGE_CHANNELS, _TIFS, BASE, CONFIGURATIONS
+from nanotick.wire.coinbase_trading import _CHANNELS, _TIFS, BASE, CONFIGURATIONS, EXCHANGE_CHANNELS
 from nanotick.wire.json_text import WireError, decode, rfc3339_ns, rfc3339_text
 from nanotick.wire.messages import Depth, Message, Order, Trade
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Reply, Report
 from nanotick.wire.requests import Amend, Cancel, Entry, Login, Query, Request, Response, Subscribe
 
 _CHANNEL_OF = {name: channel for channel, name in _CHANNELS.items()}
-_EXCHANGE_CHANNEL_OF = {name: channel for channel, name in _EXCHANGE_CHANNELS.items()}
+_EXCHANGE_CHANNEL_OF = {name: channel for channel, name in EXCHANGE_CHANNELS.items()}
 _KIND_OF = {name: pair for pair, name in CONFIGURATIONS.items()}
 _TIF_NAMES = {code: name for name, code in _TIFS.items()}
 _JSON = (("Content-Type", "application/json"),)
@@ -134,13 +134,30 @@ def encode_exchange(message: Message) -> bytes:
             Kind.MODIFY: ("change", "new_size"),
         }
         kind, size = names[Kind(message.action)]
+        why = {"reason": "canceled" if message.qty.strip("0.") else "filled"} if kind == "done" else {}
         return msgspec.json.encode(
             {"type": kind, "time": rfc3339_text(message.ts_venue), "product_id": message.symbol,
                 "sequence": message.seq,
              "order_id": str(message.order_id), "price": message.price, size: message.qty,
-             "side": _WORDS[message.side > 0]}
+             "side": _WORDS[message.side > 0], **why}
         )  # fmt: skip
     raise TypeError(f"Coinbase Exchange sends no {type(message).__name__}")
+
+
+def encode_received(order: Order) -> bytes:
+    """A frame of the full channel: a limit order has come in, and is about to rest or to trade."""
+    return msgspec.json.encode(
+        {"type": "received", "time": rfc3339_text(order.ts_venue), "product_id": order.symbol, "sequence": order.seq,
+         "order_id": str(order.order_id), "size": order.qty, "price": order.price, "side": _WORDS[order.side > 0],
+         "order_type": "limit"}
+    )  # fmt: skip
+
+
+def encode_book(symbol_book: Mapping[str, list[list[Any]]], sequence: int, now: int) -> bytes:
+    """The body of `GET /products/{id}/book`: `bids` and `asks`, best first, each with what its level shows."""
+    return msgspec.json.encode(
+        {**symbol_book, "sequence": sequence, "auction_mode": False, "auction": None, "time": rfc3339_text(now)}
+    )
 
 
 def encode_exchange_heartbeat(symbol: str, sequence: int, last_trade: int, now: int) -> bytes:

@@ -186,7 +186,7 @@ def encode_session(asked: Subscribe) -> list[bytes]:
     return frames
 
 
-_EXCHANGE_CHANNELS = {"depth": "level2", "depth_batch": "level2_batch", "trade": "matches", "orders": "full",
+EXCHANGE_CHANNELS = {"depth": "level2", "depth_batch": "level2_batch", "trade": "matches", "orders": "full",
                       "heartbeat": "heartbeat", "user": "user"}  # fmt: skip
 
 
@@ -197,11 +197,11 @@ def encode_exchange_session(asked: Subscribe, signer: CoinbaseExchangeSigner | N
     ------
     Unsupported
     """
-    unknown = [name for name, _ in asked.channels if name not in _EXCHANGE_CHANNELS]
+    unknown = [name for name, _ in asked.channels if name not in EXCHANGE_CHANNELS]
     if unknown:
-        raise Unsupported(f"Coinbase Exchange has no channel {unknown[0]!r}; it has {', '.join(_EXCHANGE_CHANNELS)}")
+        raise Unsupported(f"Coinbase Exchange has no channel {unknown[0]!r}; it has {', '.join(EXCHANGE_CHANNELS)}")
     products = list(dict.fromkeys(symbol for _, symbol in asked.channels if symbol))
-    channels = list(dict.fromkeys(_EXCHANGE_CHANNELS[name] for name, _ in asked.channels))
+    channels = list(dict.fromkeys(EXCHANGE_CHANNELS[name] for name, _ in asked.channels))
     body: dict[str, Any] = {"type": "subscribe" if asked.on else "unsubscribe", "product_ids": products,
                             "channels": channels}  # fmt: skip
     if signer is not None:

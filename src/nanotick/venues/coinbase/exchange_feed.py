@@ -29,7 +29,7 @@ from nanotick.wire.messages import Depth, Message, Notice, Order, Other, Trade
 from nanotick.wire.requests import Request, Response, Subscribe
 from nanotick.wire.signing import CoinbaseExchangeSigner
 
-STREAMS = ("wss://ws-feed.exchange.coinbase.com",)
+STREAMS = ("wss://ws-feed.exchange.coinbase.com", "wss://ws-direct.exchange.coinbase.com")
 REST = "https://api.exchange.coinbase.com"
 MAX_KEPT = 1 << 18  # messages that wait for a snapshot, of one product
 _S, _MS = 1_000_000_000, 1_000_000
@@ -136,7 +136,7 @@ class CoinbaseExchangeFeed(Feed):
     Parameters
     ----------
     rest : str
-        Address of the snapshots.
+        Address of the snapshots; the one that belongs to the first endpoint if empty.
     key, secret, passphrase : optional
         Of an API key, where the feed wants one (`wss://ws-direct.exchange.coinbase.com`).
 
@@ -156,16 +156,16 @@ class CoinbaseExchangeFeed(Feed):
         instruments: InstrumentTable,
         venue: str,
         deliver: Deliver,
-        endpoints: Sequence[str] = STREAMS,
+        endpoints: Sequence[str] = STREAMS[:1],
         *,
-        rest: str = REST,
+        rest: str = "",
         key: str = "",
         secret: Secret | None = None,
         passphrase: Secret | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(host, instruments, venue, deliver, endpoints, **settings)
-        self._rest = rest
+        self._rest = rest or (REST if endpoints[0] in STREAMS else endpoints[0].replace("ws", "http", 1))
         self._signer = CoinbaseExchangeSigner(key, secret, passphrase or Secret("")) if secret is not None else None
         self._wanted: deque[tuple[ExchangeConversation, str]] = deque()
         self._asking = False
