@@ -421,6 +421,44 @@ def test_coins_paid_for_other_coins_are_no_break():
     assert account.trader.state == TraderState.READY, account.trader.reason
 
 
+class Said:
+    """Takes the place of a log."""
+
+    def __init__(self):
+        self.lines = []
+
+    def __getattr__(self, level):
+        return lambda message, **fields: self.lines.append((level, message, fields))
+
+
+def test_a_fee_in_a_third_asset_is_booked_at_the_last_known_price():
+    prices, said = {0: 10_000, 1: 400, 2: 0}, Said()  # 100.00 and 4.00 USDT
+    account = Account(price=prices.get, log=said).ready()
+    account.place()
+    account.event()
+    account.fill(5, "0.4", fee="0.25", asset="ETH")
+    prices[1] = 800
+    account.fill(5, "0.4", fee="0.25", asset="ETH")  # told again
+    account.fill(6, "0.4", fee="0.25", asset="ETH", state="FILLED")
+    fees = [int(row["word"]) for row in account.got.rows if row["kind"] == Kind.FILL]
+    assert fees == [10**10, 10**10, 2 * 10**10]  # at ten decimals
+    assert account.trader.status()["fees_unconverted"] == {} and not said.lines
+
+
+def test_a_fee_of_no_known_price_is_0_and_said_once():
+    said = Said()
+    account = Account(log=said).ready()
+    account.place()
+    account.event()
+    for trade in (5, 6, 6):
+        account.fill(trade, "0.2", fee="0.003", asset="BNB")
+    account.fill(7, "0.2", fee="1", asset="ETH")  # in the table, but without a price yet
+    assert [int(row["word"]) for row in account.got.rows if row["kind"] == Kind.FILL] == [0] * 4
+    assert account.trader.status()["fees_unconverted"] == {"BNB": "0.006", "ETH": "1"}
+    warned = [(level, fields["asset"], fields["currency"]) for level, message, fields in said.lines if "fee" in message]
+    assert warned == [("warning", "BNB", "USDT"), ("warning", "ETH", "USDT")]
+
+
 def test_a_ban_holds_everything_back_until_it_is_over(account):
     account.command()
     until = account.host.time // MS + 30_000

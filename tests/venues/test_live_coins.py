@@ -83,6 +83,8 @@ def run(name, symbol, directory, faults):
         found = (ours, there, len(fills), len(opened.desk.orders(account, open_only=True)), session.runner.breaks())
         feed, trader = session.runner.feeds[0], next(iter(session.runner.accounts.values()))
         seen = feed.status() | {"counts": trader.counts, "stream_reconnects": trader.stream.reconnects}
+        seen["price"], seen["rate"] = session.local.portfolio.mark(0), trader._rate("BTC", "USDT")
+        seen["unit"], seen["fees_unconverted"] = table[0].price("1"), trader.status()["fees_unconverted"]
         session.close()
         repeated = replay(session.journal)
         assert repeated.difference is None and repeated.ended
@@ -94,6 +96,8 @@ def test_a_session_trades_and_every_fill_of_the_venue_is_booked(tmp_path, name, 
     (ours, there, fills, left, breaks), seen = run(name, symbol, tmp_path / "state", [])
     assert fills >= 2 and ours == there and left == 0 and breaks == []
     assert seen["refused"] == 0 and seen["reconnects"] == 0 and seen["counts"].unknown == 0
+    # what fees in another asset would be worth: the engine's own last price
+    assert seen["price"] > 0 and seen["rate"] == (seen["price"], seen["unit"]) and seen["fees_unconverted"] == {}
 
 
 @pytest.mark.parametrize(("name", "symbol"), CASES)

@@ -3,10 +3,13 @@
 import json
 import lzma
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.records import EVENT, MAKER, CancelReason, Kind, OrderType, RejectReason
@@ -69,11 +72,55 @@ def test_a_fill_becomes_the_event_that_the_order_state_machine_books() -> None:
     assert event["flags"] == MAKER and event["side"] == 1 and event["instrument"] == 0
     assert event["word"] == 1_000_500  # 0.001 BTC at 100.05 is 0.10005 USDT, at 7 decimals
     assert (event["ts_venue"], event["ts_recv"]) == (1_709_654_401_000_000_000, 1_709_654_401_500_000_000)
+
+
+def fee_of(
+    rows: ReportRows, fee: str, asset: str, trade: int = 1, kind: Kind = Kind.FILL, symbol: str = "BTCUSDT"
+) -> int:
+    """Fee in the record of a fill."""
+    data = rows.row(Report(int(kind), symbol, 1, CLIENT, "9", 1, "100.05", "1", f"{trade}", fee, asset), 1)
+    assert data is not None
+    return int(np.frombuffer(data, dtype=EVENT)[0]["word"])
+
+
+def test_a_fee_in_a_third_asset_is_booked_at_what_it_was_worth_when_first_told() -> None:
+    worth: dict[tuple[str, str], tuple[int, int]] = {("BNB", "USDT"): (60_025, 100)}
+    rows = ReportRows(TABLE, "BINANCE", IDS, lambda asset, currency: worth.get((asset, currency)))
+    assert fee_of(rows, "0.001", "BNB") == 6_002_500  # 0.60025 USDT, at 7 decimals
+    worth["BNB", "USDT"] = (1, 1)
+    for kind in (Kind.FILL, Kind.FILL_BUST):  # told again, and undone
+        assert fee_of(rows, "0.001", "BNB", kind=kind) == 6_002_500
+    assert fee_of(rows, "-0.001", "BNB", trade=2) == -10_000  # a rebate
+    assert fee_of(rows, "0.00000005", "BNB", trade=3) == 1  # half a unit is one
+    assert rows.fees_unconverted == {}
+    worth["BNB", "USDT"] = (10**18, 1)
+    with pytest.raises(WireError, match="fit 64 bits"):
+        fee_of(rows, "1000", "BNB", trade=4)
+
+
+def test_a_fee_in_an_asset_of_no_known_price_is_0_and_counted_once_per_fill() -> None:
     rows = ReportRows(TABLE, "BINANCE", IDS)
-    elsewhere = UserEvents().decode_frame(execution(x="TRADE", l="1", L="1", n="0.5", N="BNB", t=1))[0]
-    assert isinstance(elsewhere, Report)
-    data = rows.row(elsewhere, 1)
-    assert data is not None and np.frombuffer(data, dtype=EVENT)[0]["word"] == 0 and rows.fees_elsewhere == 1
+    for trade in (1, 2, 1, 2):
+        assert fee_of(rows, "0.5", "BNB", trade) == 0
+    assert fee_of(rows, "0.25", "HNT", 3) == 0
+    assert rows.fees_unconverted == {"BNB": 10**12, "HNT": 10**12 // 4}
+
+
+def test_an_asset_whose_name_begins_a_symbol_is_not_its_base() -> None:
+    table = InstrumentTable([Instrument("BNBUPUSDT", "BINANCE", 2, 5, currency="USDT")])
+    rows = ReportRows(table, "BINANCE", IDS, lambda asset, currency: (600, 1) if asset == "BNB" else None)
+    assert fee_of(rows, "0.01", "BNB", symbol="BNBUPUSDT") == 6 * 10**7
+    assert fee_of(rows, "0.01", "BNBUP", 2, symbol="BNBUPUSDT") == 10_005_000
+
+
+@given(st.integers(-(10**15), 10**15), st.integers(1, 10**12), st.integers(1, 10**12))
+def test_a_converted_fee_is_the_nearest_unit(amount: int, over: int, under: int) -> None:
+    rows = ReportRows(TABLE, "BINANCE", IDS, lambda asset, currency: (over, under))
+    exactly = Fraction(amount, 10**12) * Fraction(over, under) * 10**7
+    if abs(exactly) < 2**62:
+        found = fee_of(rows, f"{amount}e-12", "BNB")
+        assert abs(found - exactly) <= Fraction(1, 2)
+        assert abs(found - exactly) < Fraction(1, 2) or abs(found) > abs(exactly)
 
 
 def test_reports_of_others_and_of_unknown_symbols_are_counted_apart() -> None:

@@ -116,6 +116,10 @@ class Portfolio:
         """What all strategies together hold of an instrument, quantity units."""
         return int(self.holdings.view[instrument]["qty"])
 
+    def mark(self, instrument: int) -> int:
+        """Last known price of an instrument, held or not, price units; 0 while there is none."""
+        return int(self.holdings.view[instrument]["mark_price"])
+
 
 def _rate(currency: str, account: str, rates: Mapping[str, str | int | Decimal], where: str) -> Fraction:
     if currency == account:

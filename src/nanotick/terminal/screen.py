@@ -78,8 +78,14 @@ def connections_table(seen: dict[str, Any]) -> Table:
     for account in seen["accounts"]:
         style = "green" if account["state"] == "ready" else "red" if account["state"] == "broken" else "yellow"
         table.add_row(f"{account['protocol']} account", Text(account["state"], style), f"{account['sent']:,}",
-                      account["reason"] or account["refusal"])  # fmt: skip
+                      account["reason"] or account["refusal"] or _unbooked(account))  # fmt: skip
     return table
+
+
+def _unbooked(account: dict[str, Any]) -> str:
+    """Fees that count as 0, in assets of which no price is known."""
+    fees = account.get("fees_unconverted") or {}
+    return f"fees not booked: {', '.join(f'{amount} {asset}' for asset, amount in fees.items())}" if fees else ""
 
 
 def orders_table(orders: list[dict[str, Any]]) -> Table:

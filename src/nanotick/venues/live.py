@@ -227,7 +227,7 @@ class LiveSession:
             trader = spec.package.load("trader")(
                 self.host, table, venue, number, runner.settled(engine_orders(local.orders)), runner.deliver,
                 self.settings.trader, log=self.log.bind() if self.log is not None else None,
-                position=runner.settled(local.portfolio.position),
+                position=runner.settled(local.portfolio.position), price=local.portfolio.mark,
                 limiter=self._limiter(spec) if spec.limited else None, **spec.endpoints, **spec.keys,
             )  # fmt: skip
             trader.on_latency = self.latency.recorder(table.venues.index(venue))

@@ -11,13 +11,15 @@ from nanotick.core.instruments import InstrumentTable
 from nanotick.core.log import Logger
 from nanotick.core.records import EVENT, RECORD_SIZE, Kind, ReportFlag
 from nanotick.orders.records import FILLED, REJECTED, SLOT_MASK
+from nanotick.venues.asset_rates import AssetRates
 from nanotick.venues.host import Host, Timer
 from nanotick.venues.inquiry import AHEAD
 from nanotick.venues.reconcile import GRACE
 from nanotick.venues.working import Counts, Limiter, NoLimit, Sent, TraderConfig, TraderState, Working
 from nanotick.wire.client_ids import ClientIds
 from nanotick.wire.json_text import WireError
-from nanotick.wire.reports import OrderStatus, Report, ReportRows
+from nanotick.wire.reports import FEE_PLACES, OrderStatus, Report, ReportRows
+from nanotick.wire.requests import number_text
 
 SECOND = 1_000_000_000
 _NEW, _FILL, _ACCEPTED, _REPLACED = int(Kind.NEW), int(Kind.FILL), int(Kind.ACCEPTED), int(Kind.REPLACED)
@@ -47,6 +49,8 @@ class TraderBase:
     log : Logger, optional
     position : callable
         Gives the engine's position in an instrument, over all strategies.
+    price : callable
+        Gives the engine's last known price of an instrument, 0 while it has none: what fees in other assets are worth.
 
     Attributes
     ----------
@@ -75,11 +79,14 @@ class TraderBase:
         limiter: Limiter | None = None,
         log: Logger | None = None,
         position: Callable[[int], int] = lambda number: 0,
+        price: Callable[[int], int] = lambda number: 0,
     ) -> None:
         self.host, self.instruments, self.venue = host, instruments, venue
         self.number = instruments.venues.index(venue)
         self.ids = ClientIds(session)
-        self.rows = ReportRows(instruments, venue, self.ids)
+        self._rates = AssetRates(instruments, venue, price)
+        self._worthless: set[str] = set()
+        self.rows = ReportRows(instruments, venue, self.ids, self._rate)
         self.config = config or TraderConfig()
         self.limiter: Limiter = limiter or NoLimit()
         self.counts = Counts()
@@ -121,6 +128,16 @@ class TraderBase:
     def stray(self, working: Working, order: str) -> None:
         """An order that has ended here is open at the venue."""
         raise NotImplementedError
+
+    def _rate(self, asset: str, currency: str) -> tuple[int, int] | None:
+        """What an asset that a fee was paid in is worth; said once for each of which that is not known."""
+        rate = self._rates.rate(asset, currency)
+        if rate is None and asset not in self._worthless:
+            self._worthless.add(asset)
+            self.note("warning", "a fee in an asset of no known price counts as 0; see fees_unconverted of the status. "
+                      "An instrument of the asset in the table, with prices, would tell", asset=asset,
+                      currency=currency)  # fmt: skip
+        return rate
 
     # --- reports in ---------------------------------------------------------------------------------------------------
 
@@ -315,6 +332,7 @@ class TraderBase:
             "unanswered": len(self._sent), "breaks": list(self.breaks), "refusal": self.refusal,
             **{name: n for name, n in vars(self.counts).items() if isinstance(n, int) and name != "unknown"},
             "ever_unknown": self.counts.unknown,
+            "fees_unconverted": {a: number_text(n, FEE_PLACES) for a, n in self.rows.fees_unconverted.items()},
         }  # fmt: skip
 
 

@@ -6,17 +6,19 @@ reports that are ours. What the order state machine (`orders/reports.py`) wants 
 - `seq` of a FILL or FILL_BUST is the execution's id and must be the same whenever that fill is told again (stream,
   reply, history): a trade or execution id of the venue, hashed to 63 bits if it is no number;
 - CANCELLED carries the quantity taken off, negative if the venue did not say; REPLACED the new price and total;
-- `word` of a FILL is the fee at the instrument's value scale, negative for a rebate.
+- `word` of a FILL is the fee at the instrument's value scale, negative for a rebate. A fee in a third asset (BNB) is
+  what it was worth when the fill was first told, and stays that when the fill is told again or undone.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
-from nanotick.core.instruments import Instrument, InstrumentTable
+from nanotick.core.instruments import Instrument, InstrumentTable, assets_of
 from nanotick.core.records import BOTH_SIDES, MAKER, CancelReason, Flag, Kind, RejectReason
 from nanotick.wire.client_ids import ClientIds
 from nanotick.wire.fields import ident
@@ -24,7 +26,8 @@ from nanotick.wire.json_text import WireError, places, rounded, scaled
 from nanotick.wire.messages import Other
 
 EVENT_STRUCT = struct.Struct("<7qIBBbB")
-_FEE_PLACES = 12
+FEE_PLACES = 12  # decimals of a fee in an asset of its own
+_FEES_KEPT = 1 << 16  # fills whose fee in a third asset is remembered
 ALL_OF_IT = "-1"  # quantity of a CANCELLED whose venue does not say how much
 _FILL, _BUST, _CANCELLED, _EXPIRED = int(Kind.FILL), int(Kind.FILL_BUST), int(Kind.CANCELLED), int(Kind.EXPIRED)
 _ACCEPTED, _REPLACED = int(Kind.ACCEPTED), int(Kind.REPLACED)
@@ -178,6 +181,23 @@ def http_outcome(status: int) -> Outcome:
     return Outcome.REFUSED if 400 <= status < 500 else Outcome.UNKNOWN
 
 
+Rate = Callable[[str, str], tuple[int, int] | None]
+
+
+def no_rate(asset: str, currency: str) -> tuple[int, int] | None:
+    """Nothing is known of any asset."""
+    return None
+
+
+def _converted(amount: int, rate: tuple[int, int], decimals: int) -> int:
+    """An amount at 10^-FEE_PLACES times a rate (its denominator positive) at 10^-decimals, half away from zero."""
+    over, under = amount * rate[0] * 10**decimals, rate[1] * 10**FEE_PLACES
+    value = (2 * abs(over) + under) // (2 * under)
+    if value >= 1 << 63:
+        raise WireError(f"fee: {amount}e-{FEE_PLACES} at {rate[0]}/{rate[1]} does not fit 64 bits")
+    return -value if over < 0 else value
+
+
 class ReportRows:
     """EVENT records of the reports of one account at one venue.
 
@@ -187,6 +207,9 @@ class ReportRows:
     venue : str
         Name of the venue in the table.
     ids : ClientIds
+    rate : callable
+        `rate(asset, currency)`: what one unit of an asset is worth in a currency, as numerator and denominator; None
+        if that is not known.
 
     Attributes
     ----------
@@ -194,28 +217,38 @@ class ReportRows:
         Reports of orders that are not of this session.
     unlisted : int
         Reports of symbols that are not in the table.
-    fees_elsewhere : int
-        Fills whose fee is in an asset that is neither side of the pair: the record says 0, the report says what.
+    fees_unconverted : dict of str to int
+        Fees in assets of which no price was known, by asset, at 10^-FEE_PLACES: the records of their fills say 0.
     """
 
-    def __init__(self, instruments: InstrumentTable, venue: str, ids: ClientIds) -> None:
-        self._symbols = {item.symbol: (n, item) for n, item in enumerate(instruments) if item.venue == venue}
+    def __init__(self, instruments: InstrumentTable, venue: str, ids: ClientIds, rate: Rate = no_rate) -> None:
+        self._symbols = {
+            item.symbol: (n, item, assets_of(item)[0]) for n, item in enumerate(instruments) if item.venue == venue
+        }
         self._venue = instruments.venues.index(venue)
-        self._ids = ids
-        self.foreign = self.unlisted = self.fees_elsewhere = 0
+        self._ids, self._rate = ids, rate
+        self._booked: dict[tuple[str, str], int] = {}  # fees in third assets, by fill
+        self.foreign = self.unlisted = 0
+        self.fees_unconverted: dict[str, int] = {}
 
-    def _fee(self, report: Report, item: Instrument, price: int) -> int:
+    def _fee(self, report: Report, item: Instrument, base: str, price: int) -> int:
         if not report.fee.strip("-0."):
             return 0
         asset = report.fee_asset
         if not asset or asset == item.currency:
             return rounded(report.fee, item.value_decimals, "fee")
-        if report.symbol.startswith(asset):
-            # both factors as integers, so that no context of Decimal rounds before us
-            value = rounded(report.fee, _FEE_PLACES, "fee") * price
-            return rounded(f"{value}e-{_FEE_PLACES + item.price_decimals}", item.value_decimals, "fee")
-        self.fees_elsewhere += 1
-        return 0
+        amount = rounded(report.fee, FEE_PLACES, "fee")  # integers from here on: no context of Decimal rounds before us
+        if asset == base:
+            return _converted(amount, (price, 10**item.price_decimals), item.value_decimals)
+        name = report.symbol, report.execution
+        if name not in self._booked:
+            rate = self._rate(asset, item.currency)
+            if rate is None:
+                self.fees_unconverted[asset] = self.fees_unconverted.get(asset, 0) + amount
+            self._booked[name] = 0 if rate is None else _converted(amount, rate, item.value_decimals)
+            if len(self._booked) > _FEES_KEPT:
+                del self._booked[next(iter(self._booked))]
+        return self._booked[name]
 
     def row(self, report: Report, ts_recv: int) -> bytes | None:
         """The 64 bytes of the report's EVENT; None when it is not ours or of no symbol of ours.
@@ -233,7 +266,7 @@ class ReportRows:
         if found is None:
             self.unlisted += 1
             return None
-        number, item = found
+        number, item, base = found
         kind = report.kind
         price = scaled(report.price or "0", item.price_decimals, "price", signed=True)
         if report.qty == ALL_OF_IT:
@@ -246,7 +279,7 @@ class ReportRows:
             if not report.execution:
                 raise WireError("a fill, or one undone, without an execution id")
             seq = ident(report.execution)
-            word = self._fee(report, item, price)
+            word = self._fee(report, item, base, price)
             flags = MAKER if report.maker else 0
         elif kind in _REASONED:
             word = report.reason
