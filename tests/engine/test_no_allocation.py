@@ -23,6 +23,9 @@ if INTERPRET:
 from numba import njit
 
 SLICE = 5_000
+MOST_SLICES = 10_000
+RUNS = 5
+C_BYTES, PYTHON_BLOCKS = 2_048, 8  # what is measured with; a kernel that allocated would do so every few rows
 ALLOCATORS = re.compile(rb"\b(NRT_\w+|malloc|calloc|realloc|aligned_alloc|posix_memalign|mmap|_Znw\w*)\b")
 
 
@@ -47,7 +50,8 @@ def heap() -> int:
     return int(info.uordblks + info.hblkhd)
 
 
-def test_a_run_with_orders_leaves_both_heaps_as_they_were(day: tuple[Any, InstrumentTable]) -> None:
+def growth(day: tuple[Any, InstrumentTable]) -> np.ndarray:
+    """By how much a run grows both heaps, slice by slice: bytes of C, blocks of Python."""
     test = run_of(*day, both())
     regions = len(test.arena.regions)
     replay = test.replay_region.address
@@ -59,24 +63,37 @@ def test_a_run_with_orders_leaves_both_heaps_as_they_were(day: tuple[Any, Instru
         heap(), sys.getallocatedblocks()
     gc.collect()
     gc.disable()
-    worst_c, worst_python, state, records = 0, 0, -1, 0
+    state, records = -1, 0
+    grown = np.zeros((MOST_SLICES, 2), np.int64)  # made before: nothing may be kept between two measurements
+    n = 0
     try:
         while state != END:
             c_before, python_before = heap(), sys.getallocatedblocks()
             state = run_replay(replay, run, SLICE)
             python_after, c_after = sys.getallocatedblocks(), heap()
-            worst_c = max(worst_c, c_after - c_before)
-            worst_python = max(worst_python, python_after - python_before)
+            grown[n, 0] = c_after - c_before
+            grown[n, 1] = python_after - python_before
+            n += 1
             records += int(engine["output_count"])
             engine["output_count"] = 0
     finally:
         gc.enable()
     assert records > 1_000  # orders, reports and fills went through the loop
     assert int(test.local.slots_region.view["intents"].sum()) > 300
-    # what is measured with holds a few objects itself; a kernel that allocated would do so every few rows
-    assert worst_python <= 64
-    assert worst_c <= 2_048
     assert len(test.arena.regions) == regions
+    return grown[:n]
+
+
+def test_a_run_with_orders_leaves_both_heaps_as_they_were(day: tuple[Any, InstrumentTable]) -> None:
+    worst = growth(day)
+    for _ in range(RUNS - 1):
+        if (worst <= (C_BYTES, PYTHON_BLOCKS)).all():
+            break
+        # Both figures are of the whole process: its other threads (of the test runner, of a test before) add to them
+        # now and then. What the run itself allocates, it allocates in the same slices every time.
+        worst = np.minimum(worst, growth(day))
+    assert len(worst) > 3
+    assert worst[:, 0].max() <= C_BYTES and worst[:, 1].max() <= PYTHON_BLOCKS
 
 
 @pytest.mark.parametrize("strategy", both(), ids=lambda strategy: type(strategy).__name__)

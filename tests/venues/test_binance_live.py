@@ -67,6 +67,7 @@ def host():
 
 
 def test_it_trades_and_outlives_maintenance_and_lost_connections(host):
+    began = host.now()
     live = Live(host)
     live.trade(5)
     live.site.shut_down(notice_s=5)
@@ -80,7 +81,11 @@ def test_it_trades_and_outlives_maintenance_and_lost_connections(host):
     until(host, lambda: live.ready)
     live.trade(5)
     live.settle()
-    assert live.coins.feed.longest_sync_ns < 30_000_000_000  # of real time: the 2 s are held in virtual time
+    # Every book was fetched at the start and after the cut. How long that took is the machine's affair: that a sync
+    # waits no longer than it has to is held in virtual time (test_binance_feed.py: stale snapshots, recorded chain).
+    seen = live.coins.feed.status()
+    assert seen["syncing"] == 0 and seen["snapshots"] >= 2 * len(live.coins.table)
+    assert 0 < seen["longest_sync_ns"] < host.now() - began
 
 
 def test_faults_on_demand_are_settled(host):

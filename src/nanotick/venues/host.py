@@ -17,6 +17,7 @@ from nanotick.wire.requests import Request, Response
 
 Headers = tuple[tuple[str, str], ...]
 REQUEST_TIMEOUT_NS = 5_000_000_000
+TIMER_EARLY_NS = 2_000_000  # uvloop rounds a delay to the nearest and its clock down to a whole millisecond
 
 
 class Timer(Protocol):
@@ -68,7 +69,10 @@ class Host(Protocol):
         ...
 
     def at(self, when: int, call: Callable[[], None]) -> Timer:
-        """Call at a time, ns UTC; at the next opportunity if it has passed."""
+        """Call at a time, ns UTC; at the next opportunity if it has passed.
+
+        A loop that counts whole milliseconds may be up to `TIMER_EARLY_NS` before the time.
+        """
         ...
 
     def uniform(self) -> float:
