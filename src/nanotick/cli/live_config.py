@@ -27,7 +27,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nanotick.research.run_config import RunConfig, RunConfigError, check_keys, config_from
+from nanotick.research.run_config import RunConfig, RunConfigError, check_keys, config_from, read_yaml
 from nanotick.venues.cores import ROLES, cores_from
 from nanotick.venues.working import TraderConfig
 
@@ -120,17 +120,9 @@ def read_live_config(path: Path) -> LiveConfig:
     Raises
     ------
     RunConfigError
-        Not readable, not YAML, or with a key that does not exist.
+        As `read_yaml`, or with a key that does not exist.
     """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise RunConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunConfigError(f"{path}: not YAML: {error}") from error
-    return live_config_from(values, str(path), path.parent)
+    return live_config_from(read_yaml(path), str(path), path.parent)
 
 
 def live_config_from(values: Any, where: str = "configuration", folder: Path | None = None) -> LiveConfig:

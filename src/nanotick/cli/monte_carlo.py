@@ -8,34 +8,18 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from nanotick.cli.study import INTERRUPTED, SPAN, SpanOptions, numbers, say, shares
+
 
 def monte_carlo(
     *data: Path,
-    strategy: Annotated[tuple[str, ...], Parameter(name=["--strategy", "-s"], negative="")] = (),
     scenario: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     seed: Annotated[str, Parameter(name=["--seed", "--seeds"])] = "",
     paths: int = 5_000,
     resample: Literal["returns", "trades"] = "returns",
     block: float | None = None,
     ruin: str = "0.01,0.05,0.1,0.25",
-    settings: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
-    config: Path | None = None,
-    workers: int | None = None,
-    ray: str = "",
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    symbols: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    start: Annotated[str, Parameter(name="--from")] = "",
-    end: Annotated[str, Parameter(name="--to")] = "",
-    cash: str = "",
-    sample_interval: float | None = None,
-    return_interval: float = 60.0,
-    data_format: Annotated[str, Parameter(name=["--format", "-f"])] = "",
-    per_symbol: bool | None = None,
-    json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
-    html: Path | None = None,
-    title: str = "",
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+    study: SpanOptions = SPAN,
 ) -> int:
     """What a strategy could have come to: in made markets, with other seeds, and with its own returns in another order.
 
@@ -53,8 +37,6 @@ def monte_carlo(
     ----------
     data
         Event files (.nt, .nt.zst, .parquet) or recordings in any format of `nanotick data formats`.
-    strategy
-        A built-in strategy (`nanotick strategies` lists them) or path.py:Class; may be repeated.
     scenario
         Markets made from seeds: synthetic, or synthetic:NAME=VALUE,... with seconds, form, volatility, arrivals,
         marketable; may be repeated.
@@ -68,73 +50,34 @@ def monte_carlo(
         Mean length of a block; chosen from the series when left out.
     ruin
         Shares of the capital whose loss at any time is called ruin.
-    settings
-        NAME=VALUE for what stays the same: parameters, venue.NAME, limits.NAME; may be repeated.
-    config
-        YAML file as of `nanotick backtest`; what the command line says comes on top.
-    workers
-        Processes; all processors when left out, 0 for none besides this one.
-    ray
-        Run on the Ray cluster at this address; auto: the running one, else one on this machine.
-    out
-        Folder of the results; each run is there as soon as it is counted.
-    resume
-        Go on with the runs in the folder.
-    symbols
-        Only these, separated by commas.
-    start
-        First moment strategies hear of, ISO 8601 with a time zone.
-    end
-        Where to stop, ISO 8601 with a time zone.
-    cash
-        Starting cash of each strategy.
-    sample_interval
-        Seconds between samples of equity, positions and best prices.
-    return_interval
-        Seconds of a step of the return series that is redrawn.
-    data_format
-        Format of the recordings, when it is not recognised.
-    per_symbol
-        One instance of each strategy for each symbol, instead of one over all.
-    json_path
-        Write figures as JSON here; - prints them and nothing else.
-    html
-        Write the report here.
-    title
-        Heading of the report.
-    quiet
-        No progress.
     """
     from rich.console import Console
     from rich.text import Text
 
-    from nanotick.cli import study
-    from nanotick.cli.progress import RunProgress, cold_sentence
-    from nanotick.research.executor import make_executor
     from nanotick.research.monte_carlo import run_monte_carlo
     from nanotick.research.scenario import scenario_from
     from nanotick.research.study_tables import monte_carlo_table, ruin_sentences
 
-    chosen = study.merged(
-        config, data, strategy, settings, symbols, start, end, cash, sample_interval, data_format, per_symbol
-    )
-    seeds = study.numbers(seed or ("1:20" if scenario else "1"), "--seeds")
-    to_stdout = str(json_path) == "-"
-    with RunProgress("monte carlo", quiet or to_stdout) as progress:
-        progress.waiting(cold_sentence())
+    chosen = study.span(data)
+    seeds = numbers(seed or ("1:20" if scenario else "1"), "--seeds")
+    with study.running("monte carlo") as settings:
         result = run_monte_carlo(
-            chosen, executor=make_executor(workers, ray or None), scenarios=[scenario_from(s) for s in scenario],
-            seeds=seeds, paths=paths, resample=resample, mean_block=block, ruin=study.shares(ruin, "--ruin"), out=out,
-            resume=resume, return_interval=return_interval, progress=progress.runs,
-        )  # fmt: skip
-    if not to_stdout:
+            chosen,
+            scenarios=[scenario_from(s) for s in scenario],
+            seeds=seeds,
+            paths=paths,
+            resample=resample,
+            mean_block=block,
+            ruin=shares(ruin, "--ruin"),
+            **settings,
+        )
+    if not study.to_stdout:
         console = Console()
         console.print(monte_carlo_table(result))
-        study.say(ruin_sentences(result))
+        say(ruin_sentences(result))
         console.print(Text(f"{result.runs - result.resumed:,} runs in {result.seconds:.1f} s", style="dim"))
-    study.write_out(result, json_path, html, title)
-    study.say_errors(result.failed)
+    study.write(result)
     if result.partial:
         print("stopped before the last run: figures cover what was run", file=sys.stderr)
-        return study.INTERRUPTED
+        return INTERRUPTED
     return 1 if len(result.failed) == result.runs else 0

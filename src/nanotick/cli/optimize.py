@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from nanotick.cli.study import INTERRUPTED, SPAN, SpanOptions, say
+
 
 def optimize(
     *data: Path,
-    strategy: Annotated[tuple[str, ...], Parameter(name=["--strategy", "-s"], negative="")] = (),
     search: Annotated[tuple[str, ...], Parameter(name=["--search", "-g"], negative="")] = (),
     trials: Annotated[int, Parameter(name=["--trials", "-n"])] = 100,
     timeout: float | None = None,
@@ -19,25 +20,8 @@ def optimize(
     pruner: Literal["median", "hyperband", "none"] = "median",
     segments: int = 8,
     storage: str = "",
-    settings: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
-    config: Path | None = None,
     seed: int = 1,
-    workers: int | None = None,
-    ray: str = "",
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    symbols: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    start: Annotated[str, Parameter(name="--from")] = "",
-    end: Annotated[str, Parameter(name="--to")] = "",
-    cash: str = "",
-    sample_interval: float | None = None,
-    return_interval: float = 60.0,
-    data_format: Annotated[str, Parameter(name=["--format", "-f"])] = "",
-    per_symbol: bool | None = None,
-    json_path: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
-    html: Path | None = None,
-    title: str = "",
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+    study: SpanOptions = SPAN,
 ) -> int:
     """Search for the best parameters, giving up early on what is going badly. Needs Optuna (the extra `optuna`).
 
@@ -54,8 +38,6 @@ def optimize(
     ----------
     data
         Event files (.nt, .nt.zst, .parquet) or recordings in any format of `nanotick data formats`.
-    strategy
-        A built-in strategy (`nanotick strategies` lists them) or path.py:Class; may be repeated.
     search
         NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C; names as in --set; one for each parameter.
     trials
@@ -70,77 +52,39 @@ def optimize(
         Parts of the data after which the objective so far is judged; 1 for none.
     storage
         Address of a database of Optuna's instead of a file in the folder.
-    settings
-        NAME=VALUE for what stays the same: parameters, venue.NAME, limits.NAME; may be repeated.
-    config
-        YAML file as of `nanotick backtest`; what the command line says comes on top.
     seed
         Of the search and of the runs; one worker repeats a search exactly, several do not.
-    workers
-        Processes; all processors when left out, 0 for none besides this one.
-    ray
-        Run on the Ray cluster at this address; auto: the running one, else one on this machine.
-    out
-        Folder of the results; each run is there as soon as it is counted.
-    resume
-        Go on with the runs in the folder.
-    symbols
-        Only these, separated by commas.
-    start
-        First moment strategies hear of, ISO 8601 with a time zone.
-    end
-        Where to stop, ISO 8601 with a time zone.
-    cash
-        Starting cash of each strategy.
-    sample_interval
-        Seconds between samples of equity, positions and best prices.
-    return_interval
-        Seconds of a step of the return series that deflation and overfitting are judged on.
-    data_format
-        Format of the recordings, when it is not recognised.
-    per_symbol
-        One instance of each strategy for each symbol, instead of one over all.
-    json_path
-        Write figures as JSON here; - prints them and nothing else.
-    html
-        Write the report here.
-    title
-        Heading of the report.
-    quiet
-        No progress.
     """
     from rich.console import Console
     from rich.text import Text
 
-    from nanotick.cli import study
-    from nanotick.cli.progress import RunProgress, cold_sentence
-    from nanotick.research.executor import make_executor
     from nanotick.research.optimize import make_space, run_optimize
     from nanotick.research.study_tables import credibility_sentences
 
-    chosen = study.merged(
-        config, data, strategy, settings, symbols, start, end, cash, sample_interval, data_format, per_symbol
-    )
+    chosen = study.span(data)
     space = make_space(search, chosen)
-    to_stdout = str(json_path) == "-"
-    with RunProgress("search", quiet or to_stdout) as progress:
-        progress.waiting(cold_sentence())
+    with study.running("search") as settings:
         result = run_optimize(
-            chosen, space, executor=make_executor(workers, ray or None), trials=trials, timeout=timeout,
-            objective=objective, pruner=pruner, segments=segments, seed=seed, out=out, storage=storage or None,
-            resume=resume, return_interval=return_interval, progress=progress.runs,
-        )  # fmt: skip
-    if not to_stdout:
+            chosen,
+            space,
+            trials=trials,
+            timeout=timeout,
+            objective=objective,
+            pruner=pruner,
+            segments=segments,
+            seed=seed,
+            storage=storage or None,
+            **settings,
+        )
+    if not study.to_stdout:
         console = Console()
         console.print(result.summary())
-        study.say(credibility_sentences(result.credibility))
+        say(credibility_sentences(result.credibility))
         ran = len(result.outcomes) - result.resumed
         said = f"{ran:,} trials in {result.seconds:.1f} s, {result.pruned:,} given up early"
         console.print(Text(f"{said}; {result.resumed:,} were there before" if result.resumed else said, style="dim"))
-    study.write_out(result, json_path, html, title)
-    study.say_errors(result.failed)
+    study.write(result)
     if result.partial:
-        again = f"; --resume with --out {out} goes on" if out else "; with --out it could be resumed"
-        print(f"stopped after {len(result.outcomes):,} of {result.total:,} trials{again}", file=sys.stderr)
-        return study.INTERRUPTED
+        print(f"stopped after {len(result.outcomes):,} of {result.total:,} trials{study.again('it')}", file=sys.stderr)
+        return INTERRUPTED
     return 0 if result.best is not None else 1

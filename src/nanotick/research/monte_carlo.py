@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -26,6 +25,7 @@ from nanotick.research.run_log import RunLog
 from nanotick.research.scenario import Scenario, scenario_from
 from nanotick.research.study import StrategyLike, StudyProgress, open_study, run_tasks, study_config
 from nanotick.research.summary import plain
+from nanotick.research.written import Written
 from nanotick.risk.limits import RiskLimits
 
 SCHEMA = "nanotick.monte_carlo/1"
@@ -73,7 +73,7 @@ class Market:
 
 
 @dataclass
-class MonteCarloResult:
+class MonteCarloResult(Written):
     """What a Monte Carlo study found.
 
     Attributes
@@ -144,10 +144,6 @@ class MonteCarloResult:
                 "runs": {"done": self.runs, "failed": len(self.failed), "seconds": self.seconds},
             }
         )
-
-    def write_json(self, path: str | Path) -> Path:
-        """Write `to_dict()` as JSON."""
-        return write_text(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
 
     def write_html(self, path: str | Path, title: str | None = None) -> Path:
         """Write the report: one HTML file that needs nothing else."""

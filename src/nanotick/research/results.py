@@ -25,6 +25,7 @@ from nanotick.core.records import (
 from nanotick.engine.output import ACCOUNT, MICRO, RunOutput
 from nanotick.research.marks import Floats, Ints, MarkSeries, notional, worth
 from nanotick.research.tables import Table
+from nanotick.research.written import Written
 
 if TYPE_CHECKING:
     from nanotick.research.diagnosis import Diagnosis
@@ -133,7 +134,7 @@ def _words(enum: Any) -> list[str]:
     return [names.get(i, str(i)) for i in range(max(names) + 1)]
 
 
-class BacktestResult:
+class BacktestResult(Written):
     """What a run did, as tables and figures.
 
     Parameters
@@ -450,12 +451,6 @@ class BacktestResult:
         from nanotick.research.summary import as_dict
 
         return as_dict(self)
-
-    def write_json(self, path: str | Path) -> Path:
-        """Write `to_dict()` as JSON."""
-        from nanotick.research.summary import write_json
-
-        return write_json(self, Path(path))
 
     def write_html(self, path: str | Path, title: str | None = None) -> Path:
         """Write the report: one HTML file that needs nothing else."""

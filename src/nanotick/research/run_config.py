@@ -122,23 +122,33 @@ class RunConfig:
 _KEYS = {"from": "start", "to": "end"}
 
 
+def read_yaml(path: Path) -> Any:
+    """Plain values of a YAML file.
+
+    Raises
+    ------
+    RunConfigError
+        Not readable, or not YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise RunConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunConfigError(f"{path}: not YAML: {error}") from error
+
+
 def read_config(path: Path) -> RunConfig:
     """Read a YAML configuration.
 
     Raises
     ------
     RunConfigError
-        Not readable, not YAML, or with a key that does not exist.
+        As `read_yaml`, or with a key that does not exist.
     """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise RunConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunConfigError(f"{path}: not YAML: {error}") from error
-    return config_from(values, str(path), path.parent)
+    return config_from(read_yaml(path), str(path), path.parent)
 
 
 def config_from(values: Any, where: str = "configuration", folder: Path | None = None) -> RunConfig:

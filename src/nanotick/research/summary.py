@@ -6,17 +6,14 @@ ever added. Figures that are not defined are null.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nanotick import __version__
-from nanotick.core.files import write_text
 from nanotick.research import words
 from nanotick.research.diagnosis import refusal_counts
 from nanotick.research.statistics import Figures
@@ -100,11 +97,6 @@ def as_dict(result: BacktestResult) -> dict[str, Any]:
             "hashes": {"code": output.code_hash, "journal": output.journal_hash, "state": output.state_hash},
         }
     )
-
-
-def write_json(result: BacktestResult, path: Path) -> Path:
-    """Write a result's JSON, whole or not at all."""
-    return write_text(path, json.dumps(as_dict(result), indent=1) + "\n")
 
 
 # label, how it is written, whether a value's sign is worth a colour

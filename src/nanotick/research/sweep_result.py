@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from nanotick.research.sharpe import (
     probabilistic_sharpe_ratio,
 )
 from nanotick.research.summary import plain
+from nanotick.research.written import Written
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -156,7 +156,7 @@ def judge(returns: Floats, chosen: int, tried: int = 0) -> Credibility:
 
 
 @dataclass
-class SweepResult:
+class SweepResult(Written):
     """What a sweep found.
 
     Attributes
@@ -355,10 +355,6 @@ class SweepResult:
                 "data": self.data,
             }
         )
-
-    def write_json(self, path: str | Path) -> Path:
-        """Write `to_dict()` as JSON."""
-        return write_text(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
 
     def write_html(self, path: str | Path, title: str | None = None) -> Path:
         """Write the report: one HTML file that needs nothing else."""

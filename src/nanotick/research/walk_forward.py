@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ from nanotick.research.splits import Window, sessions_of, walk_forward_windows
 from nanotick.research.study import StrategyLike, StudyProgress, open_study, run_tasks, study_config
 from nanotick.research.summary import plain
 from nanotick.research.sweep_result import Configuration
+from nanotick.research.written import Written
 from nanotick.risk.limits import RiskLimits
 
 SCHEMA = "nanotick.walk_forward/1"
@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass
-class WalkForwardResult:
+class WalkForwardResult(Written):
     """What a walk-forward found.
 
     Attributes
@@ -178,10 +178,6 @@ class WalkForwardResult:
                 "data": self.data,
             }
         )  # fmt: skip
-
-    def write_json(self, path: str | Path) -> Path:
-        """Write `to_dict()` as JSON."""
-        return write_text(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
 
     def write_html(self, path: str | Path, title: str | None = None) -> Path:
         """Write the report: one HTML file that needs nothing else."""
