@@ -70,6 +70,15 @@ def test_working_orders_show_what_is_filled():
     assert "20" in drawn(panes.orders, status(orders=[order(1)]))
 
 
+def test_fees_that_count_as_nothing_are_an_account_s_trouble_unless_there_is_a_greater_one():
+    seen = status()
+    assert "not booked" not in drawn(panes.connections, seen)
+    seen["accounts"][0]["fees_unconverted"] = {"BNB": "0.006", "HNT": "1"}
+    assert "fees not booked: 0.006 BNB, 1 HNT" in drawn(panes.connections, seen)
+    seen["accounts"][0]["reason"] = "no connection"
+    assert "no connection" in drawn(panes.connections, seen) and "BNB" not in drawn(panes.connections, seen)
+
+
 @pytest.mark.parametrize(("share", "full"), [(0.0, 0), (0.001, 1), (0.5, 5), (1.0, 10), (7.0, 10), (-1.0, 0)])
 def test_a_bar_never_leaves_its_width(share, full):
     text = panes.bar(share, 10)

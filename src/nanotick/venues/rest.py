@@ -7,9 +7,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from nanotick.venues.host import REQUEST_TIMEOUT_NS
+from nanotick.venues.private import PrivateStream
 from nanotick.venues.trader import Trader
 from nanotick.venues.trader_base import SECOND
-from nanotick.venues.working import Sent
+from nanotick.venues.working import Sent, TraderState
 from nanotick.wire import fields
 from nanotick.wire.json_text import WireError, decode
 from nanotick.wire.reports import Private, Reply
@@ -29,11 +30,24 @@ class RestTrader(Trader):
     """
 
     answers_by_stream = False
+    stream: PrivateStream
 
     def __init__(self, *args: Any, rest: str, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.rest = rest
         self._timeout = int(self.config.order_timeout * 1e9)
+
+    def start(self) -> None:
+        """As `Trader.start`."""
+        self._state(TraderState.CONNECTING)
+        self.stream.start()
+        self.sweep()
+
+    def stop(self) -> None:
+        """As `Trader.stop`."""
+        self._state(TraderState.DOWN, "stopped")
+        self.stream.stop()
+        self.end_timers()
 
     def read(self, response: Response, request: str) -> list[Private]:
         """What an answer says. Raises WireError."""

@@ -18,7 +18,7 @@ from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.private import PrivateStream
-from nanotick.venues.working import Sent, TraderState, Working
+from nanotick.venues.working import Sent, Working
 from nanotick.venues.written import WritingTrader
 from nanotick.wire import fields
 from nanotick.wire.alpaca_trading import decode_reply, decode_stream, encode, encode_stream, order_status
@@ -67,18 +67,6 @@ class AlpacaTrader(WritingTrader):
         self._prepared: set[tuple[int, int, int, int]] = set()
 
     # --- the stream ---------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """As `Trader.start`."""
-        self._state(TraderState.CONNECTING)
-        self.stream.start()
-        self.sweep()
-
-    def stop(self) -> None:
-        """As `Trader.stop`."""
-        self._state(TraderState.DOWN, "stopped")
-        self.stream.stop()
-        self.end_timers()
 
     def warm(self) -> None:
         """As `Trader.warm`: the plain kinds of orders of every instrument."""

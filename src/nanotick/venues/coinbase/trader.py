@@ -27,7 +27,7 @@ from nanotick.venues.limiter import RateLimiter, SlidingWindow
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
 from nanotick.venues.spot_balances import SpotBalances, held_of
-from nanotick.venues.working import Sent, TraderState, Working
+from nanotick.venues.working import Sent, Working
 from nanotick.wire import fields
 from nanotick.wire.coinbase_trading import BASE, UserOrders, decode_reply, encode, encode_session
 from nanotick.wire.json_text import WireError, decode, rfc3339_text
@@ -108,20 +108,6 @@ class CoinbaseTrader(RestTrader):
         self._expected = -1
         self._entries: dict[str, Entry] = {}  # of requests that have no answer
         self.sequence_gaps = 0
-
-    # --- life ---------------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """As `Trader.start`."""
-        self._state(TraderState.CONNECTING)
-        self.stream.start()
-        self.sweep()
-
-    def stop(self) -> None:
-        """As `Trader.stop`."""
-        self._state(TraderState.DOWN, "stopped")
-        self.stream.stop()
-        self.end_timers()
 
     # --- the user channel ---------------------------------------------------------------------------------------------
 

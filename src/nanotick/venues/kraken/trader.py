@@ -27,7 +27,7 @@ from nanotick.venues.limiter import Decaying, RateLimiter
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
 from nanotick.venues.spot_balances import SpotBalances, held_of
-from nanotick.venues.working import NotSent, Sent, TraderState, Working
+from nanotick.venues.working import NotSent, Sent, Working
 from nanotick.wire.kraken_trading import Executions, decode_reply, encode, encode_dead_man, encode_session
 from nanotick.wire.messages import Notice, Sequence
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report
@@ -114,20 +114,16 @@ class KrakenTrader(RestTrader):
 
     def start(self) -> None:
         """As `Trader.start`."""
-        self._state(TraderState.CONNECTING)
-        self.stream.start()
-        self.sweep()
+        super().start()
         self._expire()
 
     def stop(self) -> None:
         """As `Trader.stop`; the venue's timer is switched off unless orders are left for it to cancel."""
         if self._dead_man and not self.open_here():
             self.stream.send(encode_dead_man(0, int(self._request()), self._token))
-        self._state(TraderState.DOWN, "stopped")
-        self.stream.stop()
+        super().stop()
         for timer in self._timers.values():
             timer.cancel()
-        self.end_timers()
 
     def disconnected(self, why: str) -> None:
         """As `Trader.disconnected`."""
