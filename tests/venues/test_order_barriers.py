@@ -7,9 +7,10 @@ import pytest
 from nanotick.core.records import Kind
 from nanotick.orders.records import OrderState
 from nanotick.venues.faulty import Faults
+from nanotick.venues.virtual import SECOND
 from nanotick.wire.reports import Report
 from nanotick.wire.requests import Response
-from tests.venues.test_orders_in_flight import MS, SECOND, Floor, Strict
+from tests.venues.test_orders_in_flight import MS, Floor, Strict
 from tests.venues.trading import TraderState
 
 HOUR = 3600 * SECOND
