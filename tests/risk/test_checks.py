@@ -83,6 +83,8 @@ SHAPES = [
     ({"tif": 5}, RiskCheck.INVALID_ORDER),
     ({"tif": int(TimeInForce.IOC), "flags": 1}, RiskCheck.INVALID_ORDER),
     ({"kind": MARKET, "price": 0, "flags": 1}, RiskCheck.INVALID_ORDER),
+    ({"flags": int(CommandFlag.HIDDEN)}, RiskCheck.INVALID_ORDER),
+    ({"flags": int(CommandFlag.ICEBERG | CommandFlag.POST_ONLY)}, RiskCheck.INVALID_ORDER),
     ({"tif": int(TimeInForce.GTD), "expire_s": NOW // SECOND}, RiskCheck.INVALID_ORDER),
     ({"tif": int(TimeInForce.GTD), "expire_s": NOW // SECOND + 1}, PASS),
     ({"price": 0}, RiskCheck.INVALID_PRICE),

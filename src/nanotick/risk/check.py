@@ -74,6 +74,7 @@ _STOP, _STOP_LIMIT = int(OrderType.STOP), int(OrderType.STOP_LIMIT)
 _IOC, _FOK, _GTD = int(TimeInForce.IOC), int(TimeInForce.FOK), int(TimeInForce.GTD)
 _POST_ONLY, _REDUCE_ONLY = int(CommandFlag.POST_ONLY), int(CommandFlag.REDUCE_ONLY)
 _CLOSE_ALL = int(CommandFlag.CLOSE_ALL)
+_FLAGS = _POST_ONLY | _REDUCE_ONLY | _CLOSE_ALL  # what an order of ours may have
 _TRADING, _INVERSE = int(TradingStatus.TRADING), int(Contract.INVERSE)
 _REPLACE_PENDING, _NAMED_NONE = int(Pending.REPLACE), int(Seen.NO_INSTRUMENT)
 _INSTRUMENT_SIZE = INSTRUMENT.itemsize
@@ -92,6 +93,8 @@ def _shape_check(risk: int, order: Any, now: int) -> int:
         return refuse(risk, _INVALID, kind, tif, order.strategy)
     if passive and (immediate or kind == _MARKET or kind == _STOP):
         return refuse(risk, _INVALID, order.flags, tif, order.strategy)
+    if order.flags & ~_FLAGS != 0:
+        return refuse(risk, _INVALID, order.flags, _FLAGS, order.strategy)
     if tif == _GTD and order.expire_s * SECOND_NS <= now:
         return refuse(risk, _INVALID, order.expire_s, now // SECOND_NS, order.strategy)
     return _PASS

@@ -56,7 +56,10 @@ def order(
     expire_s: int = 0,
     instrument: int = -1,
 ) -> int:
-    """Ask for an order; gives its client order id, or 0 when the order table or the intent list is full."""
+    """Ask for an order; gives its client order id, or 0 when the order table or the intent list is full.
+
+    Of flags it may have `POST_ONLY` and `REDUCE_ONLY`; risk refuses an order with any other.
+    """
     fields = context_fields(ctx)
     if fields.intent_count >= MAX_INTENTS:
         fields.refused_intents += 1
