@@ -19,10 +19,10 @@ import msgspec
 
 from nanotick.core.secret import Secret
 from nanotick.venues.coinbase.exchange_books import CHANNELS, ExchangeBooks, Hear, Product
+from nanotick.venues.coinbase.manners import Rates, send_or_cut
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_terms import Listing
 from nanotick.venues.host import Headers, Link, LinkUser, Timer
-from nanotick.venues.limiter import RateLimiter, SlidingWindow
 from nanotick.wire.coinbase_server import (
     decode_stream_request,
     encode_book,
@@ -38,7 +38,6 @@ from nanotick.wire.signing import CoinbaseExchangeSigner
 REQUESTS_A_SECOND, CONNECTIONS_A_SECOND = 15, 20  # bursts; the venue lets 10 and 8 pass for long
 _S = 1_000_000_000
 _FIRST_NS, _SKEW_S = 5 * _S, 30
-_SLOW = 32 << 20  # bytes that may wait for a client that does not read
 _TRADES, _MOST_TRADES = 100, 1_000
 _JSON = (("Content-Type", "application/json"),)
 _SIGNED = frozenset(("depth",))  # channels for which one must show who one is
@@ -78,12 +77,7 @@ class ExchangeTalk:
             self._beat()
 
     def _send(self, data: bytes) -> None:
-        if self._link is None:
-            return
-        if self._link.waiting > _SLOW:
-            self._link.close(1008, "too slow")
-            return
-        self._link.send(data)
+        send_or_cut(self._link, data)
 
     def _beat(self) -> None:
         """Tell how far each product has come, every second."""
@@ -163,10 +157,10 @@ class ExchangeSite:
     """
 
     def __init__(self, desk: Desk, *, limits: bool = True) -> None:
-        self.desk, self.host, self._limits = desk, desk.host, limits
+        self.desk, self.host = desk, desk.host
         self.books = ExchangeBooks(desk)
-        self._requests: dict[str, RateLimiter] = {}
-        self._connections: dict[str, RateLimiter] = {}
+        self._requests = Rates(self.host, REQUESTS_A_SECOND if limits else 0)
+        self._connections = Rates(self.host, CONNECTIONS_A_SECOND if limits else 0)
         self._signers: dict[str, CoinbaseExchangeSigner] = {}
 
     def start(self) -> None:
@@ -200,24 +194,15 @@ class ExchangeSite:
 
     # --- Site ---------------------------------------------------------------------------------------------------------
 
-    def _allowed(self, held: dict[str, RateLimiter], peer: str, limit: int) -> bool:
-        if not self._limits:
-            return True
-        limiter = held.get(peer)
-        if limiter is None:
-            limiter = held[peer] = RateLimiter([SlidingWindow(limit, _S, charge="requests", reserve=0.0)])
-        now = self.host.now()
-        return limiter.take(now) <= now
-
     def upgrade(self, path: str, headers: Headers, peer: str) -> LinkUser | Response:
         """See `Site`."""
-        if not self._allowed(self._connections, peer, CONNECTIONS_A_SECOND):
+        if not self._connections.allow(peer):
             return _answer(429, {"message": "Public rate limit exceeded"})
         return ExchangeTalk(self)
 
     def request(self, request: Request, peer: str, answer: Callable[[Response], None]) -> None:
         """See `Site`."""
-        if not self._allowed(self._requests, peer, REQUESTS_A_SECOND):
+        if not self._requests.allow(peer):
             answer(_answer(429, {"message": "Public rate limit exceeded"}))
             return
         path, _, query = request.path.partition("?")

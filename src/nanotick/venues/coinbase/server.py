@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from nanotick.venues.coinbase.bodies import TERMS, Refused
+from nanotick.venues.coinbase.manners import Rates
 from nanotick.venues.coinbase.methods import Methods
 from nanotick.venues.coinbase.public import PublicHub
 from nanotick.venues.coinbase.talk import Talk
 from nanotick.venues.desk import Desk
 from nanotick.venues.desk_accounts import DeskAccount
 from nanotick.venues.host import Headers, LinkUser
-from nanotick.venues.limiter import RateLimiter, SlidingWindow
 from nanotick.wire.coinbase_server import RATE_LIMITED
 from nanotick.wire.json_text import WireError, decode, integer
 from nanotick.wire.requests import Request, Response
@@ -109,31 +109,22 @@ class CoinbaseSite:
     """
 
     def __init__(self, desk: Desk, *, limits: bool = True) -> None:
-        self.desk, self.host, self._limits = desk, desk.host, limits
+        self.desk, self.host = desk, desk.host
         self.hub = PublicHub(desk)
         self.gate = Gate(desk)
         self.methods = Methods(desk)
-        self._requests: dict[str, RateLimiter] = {}
-        self._connections: dict[str, RateLimiter] = {}
+        self._requests = Rates(self.host, REQUESTS_A_SECOND if limits else 0)
+        self._connections = Rates(self.host, CONNECTIONS_A_SECOND if limits else 0)
 
     def start(self) -> None:
         """Let the market live."""
         self.desk.start()
 
-    def _allowed(self, held: dict[str, RateLimiter], name: str, limit: int) -> bool:
-        if not self._limits:
-            return True
-        limiter = held.get(name)
-        if limiter is None:
-            limiter = held[name] = RateLimiter([SlidingWindow(limit, _S, charge="requests", reserve=0.0)])
-        now = self.host.now()
-        return limiter.take(now) <= now
-
     # --- Site ---------------------------------------------------------------------------------------------------------
 
     def upgrade(self, path: str, headers: Headers, peer: str) -> LinkUser | Response:
         """See `Site`."""
-        if not self._allowed(self._connections, peer, CONNECTIONS_A_SECOND):
+        if not self._connections.allow(peer):
             return RATE_LIMITED
         return Talk(self)
 
@@ -148,9 +139,9 @@ class CoinbaseSite:
         path, _, query = request.path.partition("?")
         found = self.methods.public(request.method, path, query)
         if found is not None:
-            return found if self._allowed(self._requests, peer, REQUESTS_A_SECOND) else RATE_LIMITED
+            return found if self._requests.allow(peer) else RATE_LIMITED
         bearer = next((value for name, value in request.headers if name.lower() == "authorization"), "")
         account = self.gate.account(bearer.removeprefix("Bearer "), f"{request.method} {path}")
-        if not self._allowed(self._requests, account.key, REQUESTS_A_SECOND):
+        if not self._requests.allow(account.key):
             return RATE_LIMITED
         return self.methods.private(account, request, path, query)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nanotick.venues.coinbase.bodies import Refused, fees_of
+from nanotick.venues.coinbase.manners import send_or_cut
 from nanotick.venues.desk_accounts import DeskAccount
 from nanotick.venues.desk_orders import DeskOrder
 from nanotick.venues.host import Link, Timer
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from nanotick.venues.coinbase.server import CoinbaseSite
 
 _BEAT_NS, _FIRST_NS = 1_000_000_000, 5_000_000_000
-_SLOW = 32 << 20  # bytes that may wait for a client that does not read
 _SERVED = {"depth": "level2", "trade": "market_trades", "heartbeat": "heartbeats", "user": "user"}
 _PAGE = 50  # orders of a snapshot message
 
@@ -62,13 +62,7 @@ class Talk:
             self._link.close(1008, "no subscription within five seconds")
 
     def _send(self, data: bytes) -> None:
-        if self._link is None:
-            return
-        if self._link.waiting > _SLOW:
-            self._link.close(1008, "too slow")
-            return
-        self._number += 1
-        self._link.send(data)
+        self._number += send_or_cut(self._link, data)
 
     def _beat(self) -> None:
         host = self._site.host
