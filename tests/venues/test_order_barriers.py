@@ -8,10 +8,12 @@ from nanotick.core.records import Kind
 from nanotick.orders.records import OrderState
 from nanotick.venues.faulty import Faults
 from nanotick.venues.virtual import SECOND
+from nanotick.venues.virtual_link import TO_CLIENT
+from nanotick.wire.alpaca_server import encode_reply
 from nanotick.wire.reports import Report
 from nanotick.wire.requests import Response
 from tests.venues.test_orders_in_flight import MS, Floor, Strict
-from tests.venues.trading import TraderState
+from tests.venues.trading import TraderState, alpaca
 
 HOUR = 3600 * SECOND
 
@@ -189,3 +191,38 @@ def test_an_account_whose_stream_is_lost_is_not_ready():
     floor.cut()
     floor.run(SECOND)
     assert TraderState.CONNECTING in floor.states[floor.states.index(TraderState.READY) :]
+
+
+def test_a_cancel_that_was_one_too_many_is_sent_again_at_the_time_that_the_venue_names():
+    floor, number = placed()
+    floor.server.site = strict = Strict(floor.venue, floor.network, 0)
+    floor.engine.cancel()
+    floor.run(SECOND)
+    strict.limit = 100
+    floor.run(10 * SECOND)
+    assert floor.engine.state(number) == OrderState.CANCELLED
+    assert len(strict.times) == 1 and floor.trader.counts.settled == {}  # the cancel alone, and no question
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_an_order_replaced_as_our_process_died_is_found_under_the_name_that_we_did_not_know_it_had(filled):
+    floor, number = placed()
+    floor.path.clog(TO_CLIENT)
+    floor.engine.replace(20)
+    floor.network.run(floor.network.time + 100 * MS)
+    if filled:
+        floor.venue.fill(floor.venue.open_orders()[0], 20)
+    floor.us.crash()
+    floor.path.unclog(TO_CLIENT)
+    again = alpaca(floor.engine, floor.network.host("us"))
+    again.resume(floor.engine.open_orders(), floor.us.now())
+    read, late = floor.venue._read, floor.network.time + 50 * SECOND
+    floor.venue._read = lambda path, whole: (
+        encode_reply([]) if path == "/v2/orders" and floor.network.time < late else read(path, whole)
+    )  # the list lags
+    again.start()
+    floor.network.run(floor.network.time + 120 * SECOND)
+    assert again.state == TraderState.READY and again.counts.strays == 0
+    assert floor.engine.state(number) == (OrderState.FILLED if filled else OrderState.WORKING)
+    assert floor.engine.position() == (20 if filled else 0)
+    assert floor.engine.exposure() == ((0, 0) if filled else (20, 0))

@@ -14,13 +14,12 @@ PASS, FAIL, WARN = "pass", "fail", "warn"
 MARKS = {PASS: "\u2705", FAIL: "\u274c", WARN: "\u26a0\ufe0f "}  # check mark, cross, warning sign
 TRADING_DAY_S = 6.5 * 3600
 
-# ns: mean times that a stage is held to, and how many times over makes a failure of a warning.
+# ns: mean times that a stage should keep; one that does not is a warning, for it says as much of the machine's load
 BUDGETS = {"decision": 15_800.0, "send": 100_000.0}
-FAR = 50.0
 REJECTED_SOME, REJECTED_MOST = 0.05, 0.50
 API_CALL_NS = 100_000.0
-CUT_PATIENCE_S = 10.0
-KILL_PATIENCE_S = 3.0
+CUT_PATIENCE_S, CUT_MOST_S = 10.0, 30.0  # later than the first is worth a look, than the second is broken
+KILL_PATIENCE_S, KILL_MOST_S = 3.0, 10.0
 
 
 @dataclass
@@ -143,8 +142,7 @@ def _latency(f: Facts) -> list[Check]:
             name = f"latency {venue} {stage}"
             budget = BUDGETS.get(stage)
             if budget is not None:
-                mark = PASS if mean <= budget else WARN if mean <= FAR * budget else FAIL
-                found.append(Check(name, mark, f"{words}; budget {_us(budget)} mean"))
+                found.append(_check(name, mean <= budget, f"{words}; budget {_us(budget)} mean", WARN))
             elif stage == "ack":
                 words += (
                     f"; {_us(API_CALL_NS)} with the API call is not reachable over REST: this is a whole HTTP request"
@@ -191,7 +189,8 @@ def _risk(f: Facts) -> list[Check]:
         _check("kill latch", bool(k.get("latched")), "kept in the state directory: a restart would start killed"
                if k.get("latched") else "nothing in the state directory: a restart would trade"),
         _check("kill cancels", 0 <= cleared <= KILL_PATIENCE_S,
-               f"no order worked after {cleared:.2f} s" if cleared >= 0 else "orders went on working"),
+               f"no order worked after {cleared:.2f} s; {KILL_PATIENCE_S:.0f} s is asked" if cleared >= 0 else
+               "orders went on working", WARN if 0 <= cleared <= KILL_MOST_S else FAIL),
         _check("kill refuses", k.get("orders_while", 1) == 0, f"{k.get('orders_while', 1)} orders sent while killed"),
         _check("kill lifted", bool(k.get("lifted")) and k.get("orders_after", 0) > 0,
                f"by its operator; {k.get('orders_after', 0):,} orders since"),
@@ -203,14 +202,15 @@ def _recovery(f: Facts) -> list[Check]:
     if not cut.get("done"):
         return [Check("reconnection", FAIL, "the connections were never cut: the session was too short")]
     took = float(cut.get("recovered_s", -1))
-    good = 0 <= took <= CUT_PATIENCE_S and cut.get("messages_after", 0) > 0
+    after = cut.get("messages_after", 0) > 0
+    good = 0 <= took <= CUT_PATIENCE_S and after
     words = (
         f"feed and account stream cut, live again after {took:.2f} s, {cut.get('messages_after', 0):,} messages since"
         if took >= 0
         else "feed and account stream cut, and never live again"
     )
     return [
-        _check("reconnection", good, words),
+        _check("reconnection", good, words, WARN if after and 0 <= took <= CUT_MOST_S else FAIL),
         _check("uptime", f.up_share >= 0.995, f"{f.up_share:.2%} of the time, the cut included; 99.5% is asked", WARN),
     ]
 

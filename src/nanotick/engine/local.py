@@ -43,6 +43,7 @@ from nanotick.strategy.records import (
 DEFAULT_CASH = 50_000_000_000  # 50,000 in micro units
 OUTPUT_RECORDS = 1 << 16
 MARKS = 1 << 16
+WATCHED = "watched"  # a strategy's field, one number an instrument: set to 1 for those that it was given
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,13 @@ class LocalSide:
             region = arena.region(f"strategy.{name}", setup.strategy.dtype_for(count), 1)
             setup.strategy.write(region.view)
             self.selves.append(region.view)
+            hears = setup.instruments or range(count)
+            if WATCHED in (region.view.dtype.names or ()):
+                region.view[WATCHED][0, list(hears)] = 1
             slot = self.slots_region.view[number]
             slot["self_address"] = region.address
             for which, address in self.callbacks[number].items():
                 slot["call_function"][which] = address
-                hears = setup.instruments or range(count)
                 for instrument in hears:
                     self.masks_region.view[instrument]["mask"][which] |= np.int64(_bit(number))
         self.masks = self.masks_region.view["mask"].copy()

@@ -77,6 +77,7 @@ class MeanReversion(Strategy):
 
     score: Array = each(ZScore(400, capacity=_MOST))
     steps: Array = each(RealisedVolatility(400, capacity=_MOST))
+    watched: Array = ints(1, per_instrument=True)  # set by the engine for the symbols that it was given
     opened_ts: Array = ints(1, per_instrument=True)
     opened_deviation: Array = floats(1, per_instrument=True)
     spent: Array = ints(1, per_instrument=True)  # given up: wait until the price has come back
@@ -90,7 +91,7 @@ class MeanReversion(Strategy):
 
     def on_timer(self, ctx: Any) -> None:
         for i in range(ctx.instruments()):
-            if ctx.has_book(i):
+            if self.watched[i] != 0 and ctx.has_book(i):
                 self.look(ctx, i)
 
     def look(self, ctx: Any, i: int) -> None:

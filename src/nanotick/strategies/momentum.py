@@ -74,6 +74,7 @@ class Momentum(Strategy):
     strength: Array = each(RSI(14))
     convergence: Array = each(MACD())
     volume_seen: Array = ints(1, per_instrument=True)
+    watched: Array = ints(1, per_instrument=True)  # set by the engine for the symbols that it was given
     best_price: Array = floats(1, per_instrument=True)
 
     def on_start(self, ctx: Any) -> None:
@@ -87,7 +88,7 @@ class Momentum(Strategy):
 
     def on_timer(self, ctx: Any) -> None:
         for i in range(ctx.instruments()):
-            if ctx.has_book(i):
+            if self.watched[i] != 0 and ctx.has_book(i):
                 self.look(ctx, i)
 
     def look(self, ctx: Any, i: int) -> None:
