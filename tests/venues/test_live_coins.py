@@ -15,6 +15,7 @@ from nanotick.venues.registry import package
 from nanotick.venues.served import Customer, served_venue
 from nanotick.venues.sockets import Sockets
 from nanotick.venues.working import TraderConfig
+from tests.patience import PATIENCE_S
 from tests.venues.contract import COIN
 from tests.venues.live import until
 from tests.venues.test_live import SMALL
@@ -70,7 +71,9 @@ def run(name, symbol, directory, faults):
             feeds=[FeedSpec(venue, venue.table, (url + venue.paths.get("data", ""),))],
             accounts=[AccountSpec(venue, {"rest": f"http://127.0.0.1:{port}", "stream": url + venue.paths["stream"]},
                                   venue.keys("trader", dict(opened.keys)))],
-            limits=RiskLimits(), capacity=SMALL, duration=4.0, trader=TraderConfig(order_timeout=2.0),
+            limits=RiskLimits(), capacity=SMALL, duration=4.0,
+            # without faults every answer comes, sooner or later: none is to be given up on a busy machine
+            trader=TraderConfig(order_timeout=2.0 if faults else PATIENCE_S),
         )  # fmt: skip
         session = LiveSession(host, settings)
         session.start()
