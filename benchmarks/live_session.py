@@ -32,7 +32,7 @@ from nanotick.venues.alpaca.trader import AlpacaTrader
 from nanotick.venues.binance.feed import BinanceFeed
 from nanotick.venues.binance.trader import BinanceTrader
 from nanotick.venues.feed import Conversation, Feed, State
-from nanotick.venues.http_client import Connection, Pool
+from nanotick.venues.http_client import Connection, Pool, PooledPost
 from nanotick.venues.latency import Latencies
 from nanotick.venues.limiter import FixedWindow, RateLimiter, SlidingWindow
 from nanotick.venues.runner import Phase, Runner
@@ -177,15 +177,25 @@ class CutHost:
             found = self.pools[base] = Pool(self, base, None, None)  # type: ignore[arg-type]
         return found
 
+    def free(self, pool: Pool) -> None:
+        """Let a connection be free."""
+        if not pool.idle:
+            connection = Connection(pool)
+            connection.connection_made(self.wire)
+            pool.idle.append(connection)
+            self.connections.append(connection)
+
     def ask(self, base: str, request: Request, answer: Callable[[Response], None], timeout_ns: int = 0) -> None:
         """Over a connection that is always free."""
         pool = self.pool(base)
-        if not pool._idle:
-            connection = Connection(pool)
-            connection.connection_made(self.wire)
-            pool._idle.append(connection)
-            self.connections.append(connection)
+        self.free(pool)
         pool.ask(request, answer, timeout_ns)
+
+    def post(self, base: str, path: str, headers: Any, timeout_ns: int = 0) -> PooledPost:
+        """As `Host.post`, with a connection that stands."""
+        pool = self.pool(base)
+        self.free(pool)
+        return PooledPost(pool, path, headers, timeout_ns)
 
 
 def roomy(venue: str) -> RateLimiter:
@@ -307,7 +317,7 @@ class Bench:
         """The venue cancels what was sent, and the connection is free again."""
         self.cancel()
         for pool in self.host.pools.values():
-            pool._idle[:] = self.host.connections
+            pool.idle[:] = self.host.connections
         for connection in self.host.connections:
             connection._answer = None
 

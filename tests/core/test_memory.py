@@ -26,7 +26,7 @@ def kernel_of(name: str):
     primitive = getattr(memory, name)
     arity = {"pause": 0, "mul_div": 3, "compare_exchange": 3, "crc32c_u64": 2, "copy_bytes": 3}.get(name)
     if arity is None:
-        arity = 2 if name.startswith(("store", "fetch", "shift", "mul", "clear")) else 1
+        arity = 2 if name.startswith(("store", "fetch", "shift", "mul", "clear", "rotate")) else 1
     body = {
         0: lambda: primitive(),
         1: lambda a: primitive(a),
@@ -55,6 +55,8 @@ def test_arithmetic(a, b, shift, crc) -> None:
     assert COMPILED["mul_wrap"](a, b) == memory.mul_wrap(a, b) == wrap_i64(a * b)
     assert COMPILED["shift_right"](a, shift) == memory.shift_right(a, shift)
     assert COMPILED["crc32c_u64"](crc, a) == memory.crc32c_u64(crc, a)
+    turned = (crc << 64 | crc << 32) >> 32 + shift % 32 & 0xFFFF_FFFF
+    assert COMPILED["rotate_right_32"](crc, shift % 32) == memory.rotate_right_32(crc, shift % 32) == turned
 
 
 @given(I64, I64, I64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 
-from nanotick.venues.host import REQUEST_TIMEOUT_NS
+from nanotick.venues.host import REQUEST_TIMEOUT_NS, AskedPost
 from nanotick.wire.requests import Response
 
 MS, S = 1_000_000, 1_000_000_000
@@ -82,6 +82,9 @@ class ScriptedHost:
 
     def ask(self, base, request, answer, timeout_ns=REQUEST_TIMEOUT_NS):
         self.asked.append((base, request, answer))
+
+    def post(self, base, path, headers, timeout_ns=REQUEST_TIMEOUT_NS):
+        return AskedPost(self, base, path, headers, timeout_ns)
 
     def answer(self, status=200, body=b"", headers=()):
         """Answer the oldest request."""

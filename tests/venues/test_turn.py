@@ -123,11 +123,12 @@ def test_a_connection_that_ends_while_an_order_is_written_leaves_its_outcome_unk
         later, bench.settle = [], lambda: None
         bench.host.at = lambda when, call: later.append(call)
 
-        def ask(base, request, answer, timeout_ns=0):
+        def hand_over(data, answer):
             bench.wire.at = 1
             answer(Response(0, body=b"connection lost"))  # at once, which a host should not do
+            return True
 
-        bench.host.ask = ask
+        bench.trader.hand_over = hand_over
         bench.trader.limiter.look(bench.host.now())
         while not bench.wire.at:
             bench.frame()
@@ -144,7 +145,7 @@ def test_an_error_while_an_order_is_written_keeps_the_order_on_the_books():
         def broken(*_):
             raise RuntimeError("a bug")
 
-        bench.host.ask = broken
+        bench.trader.hand_over = broken
         bench.trader.limiter.look(bench.host.now())
         with pytest.raises(RuntimeError, match="a bug"):
             for _ in range(2000):

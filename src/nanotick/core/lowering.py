@@ -104,6 +104,7 @@ _ctlz = _llvm_call("llvm.ctlz.i64", I64, I64, I1)
 _ctpop = _llvm_call("llvm.ctpop.i64", I64, I64)
 _crc_x86 = _llvm_call("llvm.x86.sse42.crc32.64.64", I64, I64, I64)
 _crc_arm = _llvm_call("llvm.aarch64.crc32cx", I32, I32, I64)
+_fshr = _llvm_call("llvm.fshr.i32", I32, I32, I32, I32)
 _ZERO_DEFINED = ir.Constant(I1, 0)
 
 
@@ -118,6 +119,11 @@ def _pause(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     if platform.machine() in ("x86_64", "AMD64"):
         _llvm_call("llvm.x86.sse2.pause", ir.VoidType())(builder)
     return context.get_dummy_value()
+
+
+def _rotate_right_32(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    word = builder.trunc(args[0], I32)
+    return builder.zext(_fshr(builder, word, word, builder.trunc(args[1], I32)), I64)
 
 
 def _load_acquire(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -251,6 +257,7 @@ _CODEGEN: dict[str, tuple[Any, Callable[..., Any]]] = {
     "leading_zeros": (_i(_i), lambda c, b, s, a: _ctlz(b, a[0], _ZERO_DEFINED)),
     "popcount": (_i(_i), lambda c, b, s, a: _ctpop(b, a[0])),
     "shift_right": (_i(_i, _i), lambda c, b, s, a: b.lshr(a[0], a[1])),
+    "rotate_right_32": (_i(_i, _i), _rotate_right_32),
     "mul_wrap": (_i(_i, _i), lambda c, b, s, a: b.mul(a[0], a[1])),
     "crc32c_u64": (_i(_i, _i), _crc32c_u64),
     "mul_div": (_i(_i, _i, _i), _mul_div),

@@ -255,6 +255,7 @@ _INTERPRETED: dict[str, Callable[..., Any]] = {
     "leading_zeros": lambda x: 64 - (x & _MASK64).bit_length(),
     "popcount": lambda x: (x & _MASK64).bit_count(),
     "shift_right": lambda x, n: wrap_i64((x & _MASK64) >> n),
+    "rotate_right_32": lambda x, n: ((x >> n) | (x << (32 - n))) & 0xFFFF_FFFF,
     "mul_wrap": lambda a, b: wrap_i64(a * b),
     "crc32c_u64": _crc32c_u64,
     "mul_div": _mul_div,
@@ -315,6 +316,7 @@ trailing_zeros = _primitive("trailing_zeros")
 leading_zeros = _primitive("leading_zeros")
 popcount = _primitive("popcount")
 shift_right = _primitive("shift_right")
+rotate_right_32 = _primitive("rotate_right_32")
 mul_wrap = _primitive("mul_wrap")
 crc32c_u64 = _primitive("crc32c_u64")
 mul_div = _primitive("mul_div")

@@ -63,6 +63,7 @@ KERNEL_MODULES: list[str] = [
     "nanotick.wire.itch_events",
     "nanotick.wire.order_text",
     "nanotick.wire.pcap",
+    "nanotick.wire.sha256",
 ]
 
 Progress = Callable[[str, int, int], None]

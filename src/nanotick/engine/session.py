@@ -424,13 +424,13 @@ class Session:
         """The commands that wait for the gateway (a view, dtype COMMAND)."""
         return self._gateway.view[: self.waiting]
 
-    def send(self, gateway: Gateway) -> int:
-        """Give the gateway what waits; gives how many."""
+    def send(self, gateway: Gateway, sent: int = 0) -> int:
+        """Give the gateway what waits, but for as many as have been sent already; gives how many waited."""
         count: int = self.words[_COUNT]
         if count:
             if ARMED.label:
                 self._crash_at_commands("before")
-            gateway.send(self.commands_address, count)
+            gateway.send(self.commands_address + sent * COMMAND.itemsize, count - sent)
             if ARMED.label:
                 self._crash_at_commands("sent")
             self.words[_COUNT] = 0

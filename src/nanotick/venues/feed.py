@@ -151,7 +151,7 @@ class Conversation:
         if not self.over:
             self.feed.fail(self, reason or "closed")
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send one message, if the link stands."""
         if self.link is not None and not self.over:
             self.link.send(data)

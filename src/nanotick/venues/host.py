@@ -61,6 +61,26 @@ class LinkUser(Protocol):
         ...
 
 
+class Post(Protocol):
+    """A request that comes again and again: a POST of which nothing but the body changes.
+
+    Attributes
+    ----------
+    head : bytes
+        What every request begins with, up to the length of its body.
+    """
+
+    head: bytes
+
+    def send(self, data: bytes | memoryview, answer: Callable[[Response], None]) -> bool:
+        """Send head, length, an empty line and body, as they are to stand on the wire.
+
+        Taken or copied before this returns; the answer is handed over as by `Host.ask`, later and once. False if no
+        connection is free: nothing has been done then.
+        """
+        ...
+
+
 class Host(Protocol):
     """Time and network."""
 
@@ -92,6 +112,28 @@ class Host(Protocol):
         stands in its body. Nothing is sent a second time.
         """
         ...
+
+    def post(self, base: str, path: str, headers: Headers, timeout_ns: int = REQUEST_TIMEOUT_NS) -> Post | None:
+        """A request to be sent often; None where `ask` would have nobody to send it to."""
+        ...
+
+
+class AskedPost:
+    """A `Post` of a host that has nothing shorter than `ask`."""
+
+    __slots__ = ("_arguments", "_host", "head")
+
+    def __init__(self, host: Host, base: str, path: str, headers: Headers, timeout_ns: int) -> None:
+        self._host, self._arguments = host, (base, path, headers, timeout_ns)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        self.head = f"POST {path} HTTP/1.1\r\n{lines}Content-Length: ".encode()
+
+    def send(self, data: bytes | memoryview, answer: Callable[[Response], None]) -> bool:
+        """As `Post.send`."""
+        base, path, headers, timeout_ns = self._arguments
+        body = bytes(data).partition(b"\r\n\r\n")[2]
+        self._host.ask(base, Request("POST", path, headers, body), answer, timeout_ns)
+        return True
 
 
 class Site(Protocol):

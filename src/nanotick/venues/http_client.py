@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from nanotick.venues.host import Headers
 from nanotick.venues.websocket import Owner
 from nanotick.wire.requests import Request, Response
 
@@ -180,6 +181,12 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
         self._last(deadline)
 
+    def hurry(self, data: bytes | memoryview, answer: Answer, timeout: float) -> None:
+        """Send a request whose answer is wanted in so many seconds; the clock is read when it is on its way."""
+        self._answer = answer
+        self._transport.write(data)
+        self._last(self._pool.loop.time() + timeout)
+
     def rest(self, until: float) -> None:
         """Stay open without a request until then."""
         self._last(until)
@@ -255,7 +262,7 @@ class Pool:
         self._fixed = f"Host: {name}\r\nAccept-Encoding: identity\r\n"
         self._connect = connect
         self._kept: tuple[str, Any, bytes] = ("", None, b"")  # path, headers and head of the last POST
-        self._idle: list[Connection] = []
+        self.idle: list[Connection] = []  # this list, as long as the pool lives
         self._open: set[Connection] = set()
         self._opening = 0
         self._queue: deque[tuple[bytes, Answer, float]] = deque()
@@ -270,8 +277,8 @@ class Pool:
             self.loop.call_soon(self.tell, answer, Response(0, body=f"not sent: {error}".encode()))
             return
         deadline = self.loop.time() + timeout_ns * _NS
-        if self._idle:
-            self._idle.pop().send(data, answer, deadline)
+        if self.idle:
+            self.idle.pop().send(data, answer, deadline)
             return
         if len(self._queue) >= MAX_QUEUED:
             reason = f"not sent: {MAX_QUEUED:,} requests wait for {self.base}".encode()
@@ -293,10 +300,14 @@ class Pool:
             return encode_request(request, self._fixed)
         kept_path, kept_headers, head = self._kept
         if path != kept_path or headers is not kept_headers:
-            whole = encode_request(request._replace(body=b""), self._fixed)
-            head = whole[: whole.rindex(_EMPTY)]
+            head = self.head(path, headers)
             self._kept = path, headers, head
         return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+    def head(self, path: str, headers: Headers) -> bytes:
+        """What a POST begins with, up to the length of its body. Raises RequestError."""
+        whole = encode_request(Request("POST", path, headers), self._fixed)
+        return whole[: whole.rindex(_EMPTY)]
 
     def free(self, connection: Connection) -> None:
         """A connection has done its request."""
@@ -307,14 +318,14 @@ class Pool:
                 connection.send(data, answer, deadline)
                 return
             self.tell(answer, Response(0, body=_LATE))
-        self._idle.append(connection)
+        self.idle.append(connection)
         connection.rest(now + IDLE_S)
 
     def gone(self, connection: Connection) -> None:
         """A connection is closed."""
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
 
     def tell(self, answer: Answer, response: Response) -> None:
         """Hand an answer over."""
@@ -370,3 +381,24 @@ class Pool:
         waiting, self._queue = self._queue, deque()
         for _, answer, _ in waiting:
             self.tell(answer, Response(0, body=b"not sent: closed"))
+
+
+class PooledPost:
+    """A `Post` over the connections of a pool; parameters as in `Host.post`.
+
+    Raises
+    ------
+    RequestError
+    """
+
+    __slots__ = ("_idle", "_timeout", "head")
+
+    def __init__(self, pool: Pool, path: str, headers: Headers, timeout_ns: int) -> None:
+        self._idle, self._timeout, self.head = pool.idle, timeout_ns * _NS, pool.head(path, headers)
+
+    def send(self, data: bytes | memoryview, answer: Answer) -> bool:
+        """As `Post.send`."""
+        if not self._idle:
+            return False
+        self._idle.pop().hurry(data, answer, self._timeout)
+        return True

@@ -34,6 +34,7 @@ _MS, _S = 1_000_000, 1_000_000_000
 SLACK_NS = 100 * _MS
 RESERVE = 0.2
 SLOTS = 20  # of a sliding window: what was used leaves it up to a twentieth late
+AT_ONCE = 8  # orders that `look` looks for
 CHARGES = ("weight", "requests", "orders")
 KINDS = {"weight": "REQUEST_WEIGHT", "requests": "RAW_REQUESTS", "orders": "ORDERS"}  # names of `Used`
 _NEVER = (1 << 63) - 1
@@ -261,6 +262,11 @@ class RateLimiter:
     shared : path, optional
         File in which the counts are kept, for processes that use the same limits: it is made if it is not there.
 
+    Attributes
+    ----------
+    passes : array of one int
+        What `spare` gives, where a kernel can see it: of the key last looked for, if the rules have keys (`keyed`).
+
     Raises
     ------
     ValueError
@@ -278,8 +284,9 @@ class RateLimiter:
     def __init__(self, rules: Sequence[Rule], shared: Path | None = None) -> None:
         self.rules = tuple(rules)
         self.refused = 0  # times that `take` said later
-        self._spare: str | None = None
-        self._keyed = any(rule.key for rule in self.rules)
+        self.keyed = any(rule.key for rule in self.rules)
+        self.passes = array("q", [0])
+        self._spare_key = ""
         starts, size = [], 2  # digest of the rules, end of a block
         for rule in self.rules:
             starts.append(size)
@@ -347,19 +354,25 @@ class RateLimiter:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def spare(self, key: str = "") -> bool:
-        """Whether `look` has seen that one more order of weight one passes, now and at any later time.
+    def spare(self, key: str = "") -> int:
+        """How many more orders of weight one `look` has seen to pass, now and at any later time.
 
         What is used up falls as time passes, until something more is taken or told: then it must be looked at anew.
         """
-        return self._spare == key if self._keyed else self._spare is not None
+        return self.passes[0] if not self.keyed or key == self._spare_key else 0
 
     def look(self, now: int, key: str = "") -> None:
-        """Find out whether one more order of weight one would pass; says nothing of counts that others share."""
-        self._spare = key if self._file < 0 and self._when(now, False, 1, 1, key)[0] <= now else None
+        """Find out how many more orders of weight one would pass; says nothing of counts that others share."""
+        self.passes[0] = 0
+        self._spare_key = key
+        if self._file < 0:
+            for count in (AT_ONCE, 1):
+                if self._when(now, False, count, count, key, count)[0] <= now:
+                    self.passes[0] = count
+                    break
 
     def _take(self, now: int, cancel: bool, weight: int, orders: int, key: str) -> int:
-        self._spare = None
+        self.passes[0] = 0
         when, chosen = self._when(now, cancel, weight, orders, key)
         if when > now:
             self.refused += 1
@@ -369,7 +382,7 @@ class RateLimiter:
         return now
 
     def _when(
-        self, now: int, cancel: bool, weight: int, orders: int, key: str
+        self, now: int, cancel: bool, weight: int, orders: int, key: str, requests: int = 1
     ) -> tuple[int, list[tuple[Rule, int, int]]]:
         """The earliest time for a request, and the rules that count it, each with its cells and the amount."""
         cells, when = self._cells, now
@@ -377,7 +390,7 @@ class RateLimiter:
             when = int(cells[1])
         chosen: list[tuple[Rule, int, int]] = []
         for rule, base in self._rules:
-            amount = weight if rule.charge == "weight" else orders if rule.charge == "orders" else 1
+            amount = weight if rule.charge == "weight" else orders if rule.charge == "orders" else requests
             if not amount or (rule.key and rule.key != key):
                 continue
             budget = rule.limit if cancel else rule.budget
@@ -390,11 +403,11 @@ class RateLimiter:
     def blocked(self, until: int) -> None:
         """The venue has said to wait (429 with Retry-After, 418): nothing is allowed before `until`, ns UTC."""
         self._cells[1] = max(self._cells[1], until)
-        self._spare = None
+        self.passes[0] = 0
 
     def told(self, used: Iterable[Used], now: int) -> None:
         """What the venue says is used up, as its answers carry it; raises our counts, never lowers them."""
-        self._spare = None
+        self.passes[0] = 0
         for each in used:
             for rule, base in self._rules:
                 window = getattr(rule, "window", None)
@@ -403,7 +416,7 @@ class RateLimiter:
 
     def count(self, key: str, value: int, now: int) -> None:
         """The venue's own counter for a key (Kraken's `ratecounter`)."""
-        self._spare = None
+        self.passes[0] = 0
         for rule, base in self._rules:
             if rule.key == key:
                 rule.told(self._cells, base, now, value)

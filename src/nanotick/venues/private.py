@@ -112,7 +112,7 @@ class PrivateStream(Feed):
         """The stream was lost."""
         self._trader.disconnected(self.error or "stopped")
 
-    def send(self, data: bytes) -> bool:
+    def send(self, data: bytes | memoryview) -> bool:
         """Send a message on the live connection; False if there is none."""
         talk = self.current
         if talk is None or talk.live_ns == 0:

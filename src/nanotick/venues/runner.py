@@ -42,10 +42,12 @@ from nanotick.venues.account import Account, Latency
 from nanotick.venues.feed import Feed, State
 from nanotick.venues.holdings import Holdings
 from nanotick.venues.host import Host, Timer
+from nanotick.venues.outlet import Outlets
 from nanotick.venues.paper import PaperAccount
 from nanotick.venues.trader_base import TraderBase
 from nanotick.venues.turn import FrameTurn, frame_turn
 from nanotick.venues.working import TraderState
+from nanotick.venues.written import WritingTrader
 
 SECOND = 1_000_000_000
 DRAIN_NS = SECOND // 10
@@ -115,6 +117,8 @@ class Runner:
         self.feeds: list[Feed] = []
         self.accounts: dict[int, Account] = {}
         self.papers: list[PaperAccount] = []
+        self.outlets = Outlets()
+        self._writers: dict[int, WritingTrader] = {}
         self.phase = Phase.CONNECTING
         self.reason = ""
         self.on_phase: Callable[[Runner], None] = lambda runner: None
@@ -142,6 +146,11 @@ class Runner:
             account.on_foreign, account.on_holding = self.holdings.adopt, self.holdings.hold
         if isinstance(account, PaperAccount):
             self.papers.append(account)
+        if isinstance(account, WritingTrader):
+            self._writers[venue] = account
+            account.books_later = True
+            if account.outlet is not None:
+                self.outlets.put(venue, account.outlet)
 
     def add_feed(self, feed: Feed) -> None:
         """Listen to a feed made with `deliver` of this runner, or `deliver_market` where an account is paper."""
@@ -235,11 +244,23 @@ class Runner:
         except JournalError as error:
             self._fail(str(error))
 
-    def finish(self, address: int, count: int, began: int) -> None:
-        """After a compiled turn: send what it has led to, and take the `count` events that it left."""
+    def finish(self, address: int, count: int, began: int, written: int = 0) -> None:
+        """After a compiled turn: send what it has led to, and take the `count` events that it left.
+
+        Of the first command the request may have been `written` to its account's outlet: its size.
+        """
         self._inside = True
         try:
-            if self.session.waiting:
+            if written:
+                decided = self._counter()
+                venue = self._commands[_VENUE]
+                if self._writers[venue].send_written(self._commands, written):
+                    sent = self._counter()
+                    self.session.send(self, 1)
+                    self._measured(venue, began, decided, sent, 1)
+                else:
+                    self._send(began)
+            elif self.session.waiting:
                 self._send(began)
             if count:
                 self._turn(address, count)
@@ -251,24 +272,28 @@ class Runner:
     def _send(self, began: int) -> None:
         decided = self._counter()
         venue = self._commands[_VENUE]
-        sent_before = self.session.send(self)
+        count = self.session.send(self)
+        self._measured(venue, began, decided, self._counter(), count)
+
+    def _measured(self, venue: int, began: int, decided: int, sent: int, count: int) -> None:
         if self._latency is not None:
-            sent = self._counter()
             self._latency.record(venue, "decision", decided - began)
-            self._latency.record(venue, "send", (sent - decided) // sent_before)
+            self._latency.record(venue, "send", (sent - decided) // count)
 
     def send(self, commands_address: int, count: int) -> None:
-        """As `Gateway.send`: each command to the account of its venue."""
+        """As `Gateway.send`: each command to the account of its venue; books when all are on their way."""
         commands = self._commands
-        for i in range(count):
-            begin = i * RECORD_SIZE
-            address = commands_address + begin
+        begin = commands_address - self.session.commands_address
+        for address in range(commands_address, commands_address + count * RECORD_SIZE, RECORD_SIZE):
             account = self.accounts.get(commands[begin + _VENUE])
             if commands[begin + _KIND] == _CANCEL_ALL:
                 for each in self.accounts.values():
                     each.send(address)
             elif account is not None:
                 account.send(address)
+            begin += RECORD_SIZE
+        for writer in self._writers.values():
+            writer.keep_books()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

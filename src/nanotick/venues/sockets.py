@@ -35,7 +35,7 @@ from picows import ws_connect
 from nanotick.core.clock import UtcClock
 from nanotick.core.log import Log, Logger
 from nanotick.venues.host import REQUEST_TIMEOUT_NS, Headers, LinkUser, Site
-from nanotick.venues.http_client import Pool, RequestError
+from nanotick.venues.http_client import Pool, PooledPost, RequestError
 from nanotick.venues.http_server import QUIET, Serving
 from nanotick.venues.tls import client_context, server_context
 from nanotick.venues.websocket import MAX_MESSAGE, MAX_WAITING, PING_S, SocketLink
@@ -160,12 +160,22 @@ class Sockets:
         pool = self._pools.get(base)
         if pool is None:
             try:
-                pool = Pool(self, base, self._context, self._dial)
+                pool = self._pool(base)
             except RequestError as error:
                 self.loop.call_soon(self._guarded, answer, Response(0, body=f"not sent: {error}".encode()))
                 return
-            self._pools[base] = pool
         pool.ask(request, answer, timeout_ns)
+
+    def post(self, base: str, path: str, headers: Headers, timeout_ns: int = REQUEST_TIMEOUT_NS) -> PooledPost | None:
+        """As `Host.post`."""
+        try:
+            return PooledPost(self._pools.get(base) or self._pool(base), path, headers, timeout_ns)
+        except (RequestError, UnicodeEncodeError):
+            return None
+
+    def _pool(self, base: str) -> Pool:
+        pool = self._pools[base] = Pool(self, base, self._context, self._dial)
+        return pool
 
     # serving
 

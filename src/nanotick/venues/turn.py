@@ -1,10 +1,13 @@
 """From a frame's bytes to the commands it leads to in one compiled call.
 
     frame ─▶ LiveFrames' kernel ─▶ EVENT records ─▶ take_events (journal, step, journal) ─▶ commands for the gateway
+                                                                                           └▶ the first one's request
 
 Python runs before it to say when the frame came, and after it only when there is something that the kernel leaves:
 commands to send, a journal or output without room, a frame or record that wants to be looked at. What happens is what
-`LiveFrames.read` and `Runner.deliver` would have done one after the other, with one border crossed instead of two.
+`LiveFrames.read` and `Runner.deliver` would have done one after the other, with one border crossed instead of two. Of
+the first command the request is there already, where its account has an outlet (`venues.outlet`): Python only hands it
+to the transport.
 
 A GAP is left to the feed, which may have to fetch a book anew before what follows counts. While commands are being sent
 (the gateway's buffer is not empty) nothing is taken: the runner keeps what comes until they are.
@@ -25,6 +28,7 @@ from nanotick.core.mode import INTERPRET
 from nanotick.core.records import RECORD_SIZE, Kind, event_at
 from nanotick.engine.session_loop import SessionState, session_at, take_events
 from nanotick.venues.feed import Turn
+from nanotick.venues.outlet import write_first
 from nanotick.wire.live_frames import LiveFrames, binance_frame, equity_frame
 
 if TYPE_CHECKING:
@@ -35,14 +39,16 @@ TURN = np.dtype(
         ("frame_address", "<i8"),  # FRAME of the connection
         ("session_address", "<i8"),
         ("events_address", "<i8"),  # where the frame's records are put
+        ("outlets_address", "<i8"),  # of the accounts, by venue
         ("count", "<i8"),  # records of the last frame
         ("taken", "<i8"),  # of these, by the session
         ("turns", "<i8"),  # frames that had records, since the connection began
         ("events", "<i8"),  # and their records
+        ("written", "<i8"),  # size of the first command's request, where its account's outlet has it; 0 if it has not
     ]
 )
 turn_at = record_at(TURN, "LiveTurn")
-_COUNT, _TAKEN, _TURNS, _EVENTS = range(3, 7)
+_COUNT, _TAKEN, _TURNS, _EVENTS, _WRITTEN = range(4, 9)
 _TS_RECV = 3  # in FRAME
 _DONE, _GAP = int(SessionState.DONE), int(Kind.GAP)
 _AFTER = 1  # commands to send, or records left for want of room; above it: records, none of them taken
@@ -62,7 +68,11 @@ def take_frame(state: int, count: int) -> int:
     turn.taken = taken
     turn.turns += 1
     turn.events += taken
-    return 0 if session.gateway_count == 0 and session.state == _DONE else _AFTER
+    if session.gateway_count != 0:
+        turn.written = write_first(turn.outlets_address, session.gateway_address, session.now)
+        return _AFTER
+    turn.written = 0
+    return 0 if session.state == _DONE else _AFTER
 
 
 @kernel
@@ -95,7 +105,7 @@ class FrameTurn:
         self._record = np.zeros(1, TURN)
         self._address = int(frames.events.ctypes.data)
         self._record["frame_address"], self._record["session_address"] = frame_address, runner.session.address
-        self._record["events_address"] = self._address
+        self._record["events_address"], self._record["outlets_address"] = self._address, runner.outlets.address
         self._fields, self._stamp = self._record.view(np.int64).data, frames.fields
         whole = binance_turn if handler is binance_frame else equity_turn
         state = int(self._record.ctypes.data)
@@ -111,7 +121,8 @@ class FrameTurn:
         if left == _AFTER:
             fields = self._fields
             taken = fields[_TAKEN]
-            self._runner.finish(self._address + taken * RECORD_SIZE, fields[_COUNT] - taken, began)
+            left_over = fields[_COUNT] - taken
+            self._runner.finish(self._address + taken * RECORD_SIZE, left_over, began, fields[_WRITTEN])
             return 0
         return left - _AFTER if left > 0 else left
 

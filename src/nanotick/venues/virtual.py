@@ -24,7 +24,7 @@ from zlib import crc32
 
 from nanotick.core.clock import UtcClock
 from nanotick.venues.faulty import Faults
-from nanotick.venues.host import REQUEST_TIMEOUT_NS, Headers, LinkUser, Site
+from nanotick.venues.host import REQUEST_TIMEOUT_NS, AskedPost, Headers, LinkUser, Site
 from nanotick.venues.virtual_link import MS, SECOND, TO_CLIENT, TO_SITE, Call, Latency, Path, VirtualLink
 from nanotick.wire.requests import Request, Response
 
@@ -144,6 +144,10 @@ class VirtualHost:
         path.carry(TO_SITE, lambda: self.network.schedule(self.network.time + path.trip(), arrive))
 
     # --- HTTP ---------------------------------------------------------------------------------------------------------
+
+    def post(self, base: str, path: str, headers: Headers, timeout_ns: int = REQUEST_TIMEOUT_NS) -> AskedPost:
+        """As `Host.post`."""
+        return AskedPost(self, base, path, headers, timeout_ns)
 
     def ask(
         self, base: str, request: Request, answer: Callable[[Response], None], timeout_ns: int = REQUEST_TIMEOUT_NS

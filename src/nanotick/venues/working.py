@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -28,6 +29,9 @@ class TraderState(IntEnum):
 class Limiter(Protocol):
     """Rate limits of an account."""
 
+    keyed: bool
+    passes: array[int]
+
     def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """Use the limit if it allows; gives `now` or earlier if it did, else the time when to try again, ns UTC.
 
@@ -43,8 +47,8 @@ class Limiter(Protocol):
         """The venue has said how much of its limits is used."""
         ...
 
-    def spare(self, key: str = "") -> bool:
-        """Whether one more order of weight one is sure to pass; never says so of its own accord (`look`)."""
+    def spare(self, key: str = "") -> int:
+        """How many more orders of weight one are sure to pass; never says so of its own accord (`look`)."""
         ...
 
     def look(self, now: int, key: str = "") -> None:
@@ -55,9 +59,11 @@ class Limiter(Protocol):
 class NoLimit:
     """A limiter that allows everything but what the venue itself has forbidden."""
 
+    keyed = False
+
     def __init__(self) -> None:
         self.until = 0
-        self._spare = True
+        self.passes = array("q", [1 << 30])
 
     def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """As `Limiter.take`."""
@@ -66,18 +72,18 @@ class NoLimit:
     def blocked(self, until: int) -> None:
         """As `Limiter.blocked`."""
         self.until = max(self.until, until)
-        self._spare = False
+        self.passes[0] = 0
 
     def told(self, used: Iterable[Used], now: int) -> None:
         """As `Limiter.told`: counts nothing."""
 
-    def spare(self, key: str = "") -> bool:
+    def spare(self, key: str = "") -> int:
         """As `Limiter.spare`."""
-        return self._spare
+        return self.passes[0]
 
     def look(self, now: int, key: str = "") -> None:
         """As `Limiter.look`."""
-        self._spare = self.until <= now
+        self.passes[0] = 1 << 30 if self.until <= now else 0
 
 
 @dataclass(slots=True)

@@ -104,8 +104,8 @@ def order_kind(order_type: int, tif: int, side: int, flags: int) -> int:
     return number * 2 + (1 if flags & _POST_ONLY else 0)
 
 
-@kernel("i8(i8,i8,i8,i8,i8)")
-def write_order(templates: int, instruments: int, command_address: int, stamp: int, out: int) -> int:
+@kernel
+def order_text(templates: int, instruments: int, command_address: int, stamp: int, out: int) -> int:
     """Write the text of a NEW command.
 
     Parameters
@@ -159,6 +159,12 @@ def write_order(templates: int, instruments: int, command_address: int, stamp: i
     return to + t.length - begin - out
 
 
+@kernel("i8(i8,i8,i8,i8,i8)")
+def write_order(templates: int, instruments: int, command_address: int, stamp: int, out: int) -> int:
+    """`order_text`, from Python."""
+    return order_text(templates, instruments, command_address, stamp, out)
+
+
 Encoder = Callable[[Entry, int], bytes]
 
 
@@ -175,12 +181,12 @@ class OrderWriter:
 
     def __init__(self, instruments: InstrumentTable, ids: ClientIds, encode: Encoder) -> None:
         self._instruments, self._ids, self._encode = instruments, ids, encode
-        self._count = len(instruments)
-        self._addresses = np.zeros(max(1, self._count) * KINDS, dtype=np.int64)
+        self.count = len(instruments)
+        self._addresses = np.zeros(max(1, self.count) * KINDS, dtype=np.int64)
         self._held: list[npt.NDArray[np.generic]] = []  # templates and texts, where the addresses point
         self._out = np.zeros(MAX_ORDER, dtype=np.uint8)
         self._view = self._out.data
-        self._at = (int(self._addresses.ctypes.data), self._count)
+        self._at = (int(self._addresses.ctypes.data), self.count)
         self._out_at = int(self._out.ctypes.data)
         self._prefix = int.from_bytes(ids.text(0)[:5].encode(), "little")
 
@@ -225,6 +231,11 @@ class OrderWriter:
         kind = ((order_type * 8 + tif) * 2 + (side > 0)) * 2 + post_only
         self._addresses[instrument * KINDS + kind] = template.ctypes.data
 
+    @property
+    def templates(self) -> int:
+        """Address of the templates' addresses, for `order_text`; good for the writer's life."""
+        return int(self._addresses.ctypes.data)
+
     def write(self, command_address: int, stamp_ms: int = 0) -> memoryview | None:
         """The text of the NEW command at an address; None when its kind of order has not been prepared."""
         size = write_order(*self._at, command_address, stamp_ms, self._out_at)
@@ -256,7 +267,7 @@ class BinanceOrderWriter:
         As in `binance_orders.method_of`.
     """
 
-    _END = b'"}}'
+    END = b'"}}'  # of a frame, after its signature
 
     def __init__(
         self,
@@ -267,14 +278,14 @@ class BinanceOrderWriter:
         self_trade: str = "",
     ) -> None:
         self._signer, self._settings = signer, (recv_window_ms, self_trade)
-        self._frame = OrderWriter(instruments, ids, self._head)
-        self._signed = OrderWriter(instruments, ids, self._payload)
+        self.frame = OrderWriter(instruments, ids, self._head)  # up to the signature
+        self.signed = OrderWriter(instruments, ids, self._payload)  # what is signed
 
     def _head(self, entry: Entry, stamp: int) -> bytes:
         frame = encode_binance(entry, entry.client, stamp, _Unsigned(self._signer.key), *self._settings)  # type: ignore[arg-type]
-        if not frame.endswith(self._END):
+        if not frame.endswith(self.END):
             raise Unsupported("a frame that does not end with its signature")
-        return frame[: -len(self._END)]
+        return frame[: -len(self.END)]
 
     def _payload(self, entry: Entry, stamp: int) -> bytes:
         unsigned = _Unsigned(self._signer.key)
@@ -288,13 +299,13 @@ class BinanceOrderWriter:
         ------
         Unsupported
         """
-        self._frame.prepare(instrument, side, order_type, tif, post_only)
-        self._signed.prepare(instrument, side, order_type, tif, post_only)
+        self.frame.prepare(instrument, side, order_type, tif, post_only)
+        self.signed.prepare(instrument, side, order_type, tif, post_only)
 
     def write(self, command_address: int, stamp_ms: int) -> bytes | None:
         """The signed frame of the NEW command at an address; None when its kind of order has not been prepared."""
-        payload = self._signed.write(command_address, stamp_ms)
-        head = self._frame.write(command_address, stamp_ms)
+        payload = self.signed.write(command_address, stamp_ms)
+        head = self.frame.write(command_address, stamp_ms)
         if payload is None or head is None:
             return None
-        return b"".join((head, self._signer.sign(payload).encode(), self._END))  # type: ignore[arg-type]
+        return b"".join((head, self._signer.sign(payload).encode(), self.END))  # type: ignore[arg-type]

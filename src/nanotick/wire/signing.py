@@ -15,7 +15,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
+import numpy as np
+import numpy.typing as npt
+
 from nanotick.core.secret import Secret
+from nanotick.wire.sha256 import hmac_record
 
 _INNER = bytes(b ^ 0x36 for b in range(256))
 _OUTER = bytes(b ^ 0x5C for b in range(256))
@@ -31,12 +35,13 @@ class HmacKey:
         Of hashlib, `sha256` or `sha512`.
     """
 
-    __slots__ = ("_inner", "_outer")
+    __slots__ = ("_inner", "_key", "_outer")
 
     def __init__(self, key: bytes, digest: Callable[..., Any] = hashlib.sha256) -> None:
         block = digest().block_size
         key = (digest(key).digest() if len(key) > block else key).ljust(block, b"\0")
         self._inner, self._outer = digest(key.translate(_INNER)), digest(key.translate(_OUTER))
+        self._key = key if digest is hashlib.sha256 else b""
 
     def sign(self, message: bytes) -> bytes:
         """The HMAC of a message."""
@@ -45,6 +50,12 @@ class HmacKey:
         outer = self._outer.copy()
         outer.update(inner.digest())
         return bytes(outer.digest())
+
+    def record(self) -> npt.NDArray[np.void]:
+        """The key for kernels (dtype HMAC, one record), of SHA-256 alone; as secret as the key itself."""
+        if not self._key:
+            raise ValueError("expected a key of HMAC-SHA256: there is no kernel for another digest")
+        return hmac_record(self._key.translate(_INNER), self._key.translate(_OUTER))
 
     def __repr__(self) -> str:
         return "HmacKey(hidden)"
@@ -78,6 +89,10 @@ class BinanceHmac:
     def sign(self, payload: bytes) -> str:
         """Signature of the payload as sent."""
         return self._hmac.sign(payload).hex()
+
+    def record(self) -> npt.NDArray[np.void]:
+        """As `HmacKey.record`."""
+        return self._hmac.record()
 
 
 class BinanceEd25519:

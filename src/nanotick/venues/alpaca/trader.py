@@ -17,6 +17,7 @@ from nanotick.core.records import COMMAND, OrderType, TimeInForce, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
 from nanotick.venues.feed import Conversation, Pace
+from nanotick.venues.outlet import Outlet
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.working import Sent, Working
 from nanotick.venues.written import WritingTrader
@@ -33,6 +34,7 @@ PAPER = "https://paper-api.alpaca.markets"
 PAPER_STREAM = "wss://paper-api.alpaca.markets/stream"
 LIVE = "https://api.alpaca.markets"
 LIVE_STREAM = "wss://api.alpaca.markets/stream"
+_ORDERS = "/v2/orders"
 _PAGE, _FILLS_PAGE = 500, 100
 _PLAIN = (
     (OrderType.LIMIT, TimeInForce.GTC), (OrderType.LIMIT, TimeInForce.IOC), (OrderType.LIMIT, TimeInForce.DAY),
@@ -65,6 +67,9 @@ class AlpacaTrader(WritingTrader):
         self.stream = PrivateStream(self, [stream], decode_stream, self._greet, self._heard, _PACE)
         self._writer = OrderWriter(self.instruments, self.ids, lambda entry, stamp: encode(entry).body)
         self._prepared: set[tuple[int, int, int, int]] = set()
+        orders = self.host.post(rest, _ORDERS, self._headers, self._timeout)
+        if orders is not None:
+            self.let_out(Outlet(self._writer, orders.head), orders.send)
 
     # --- the stream ---------------------------------------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ class AlpacaTrader(WritingTrader):
             body = self._writer.write(address)
         if body is None:
             return False
-        self.post(Request("POST", "/v2/orders", self._headers, bytes(body)), sent)
+        self.post(Request("POST", _ORDERS, self._headers, bytes(body)), sent)
         return True
 
     def _prepare(self, address: int) -> bool:

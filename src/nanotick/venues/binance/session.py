@@ -149,6 +149,7 @@ class BinanceSession:
             if isinstance(result, dict) and "serverTime" in result:
                 server = epoch_ns(fields.whole(result, "serverTime"))
                 self.clock.sample(sent, self._trader.host.now(), server)
+                self._trader.clock_told()
             if talk.state == State.AUTHENTICATING:
                 self._log_on(talk)
 

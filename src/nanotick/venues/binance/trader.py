@@ -19,6 +19,7 @@ from nanotick.core.secret import Secret
 from nanotick.venues.binance.replacing import Replacing
 from nanotick.venues.binance.session import BinanceSession, Done
 from nanotick.venues.limits import limits_of
+from nanotick.venues.outlet import Outlet
 from nanotick.venues.spot_balances import SpotBalances, held_of
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.venues.written import WritingTrader
@@ -101,6 +102,9 @@ class BinanceTrader(WritingTrader):
         self.stream = self.session.stream
         self._replacing = Replacing(self)
         self._writer = self._order_writer()
+        hmac = self._signer.record() if isinstance(self._signer, BinanceHmac) else None
+        send = self.stream.send
+        self.let_out(Outlet(self._writer, key=hmac), lambda data, answer: send(data))
         self._prepared: set[tuple[int, int, int, int, bool]] = set()
         self.used: dict[tuple[str, int], Used] = {}
         self._latest: dict[str, int] = {}  # symbol -> trade id up to which every fill has been told
@@ -138,6 +142,11 @@ class BinanceTrader(WritingTrader):
     def venue_time(self) -> int:
         """As `Trader.venue_time`."""
         return self.host.now() + self.session.clock.offset
+
+    def clock_told(self) -> None:
+        """The venue has said what time it is."""
+        if self.outlet is not None:
+            self.outlet.set_ahead(self.session.clock.offset)
 
     @property
     def unanswered(self) -> int:
