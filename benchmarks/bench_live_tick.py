@@ -1,28 +1,33 @@
 """Tick to order over loopback: a served venue sends a frame, our session answers with an order, the venue has it.
 
 Both ends are processes of their own on sockets of their own; the time is taken by the venue, from sending the frame to
-having the order, and so holds the network, the system and the venue's own reading besides the decision. The peer is a
-bare picows echo of the same turns, in the same mode, which reads nothing and decides nothing.
+having the order, and so holds the network, the system and the venue's own reading besides the decision. The peer is
+picows alone at both ends, in the same mode and with the same pause between two turns, which sends what it gets straight
+back: it reads nothing and decides nothing. The pause matters: a process that has slept for it wakes up far more slowly
+than one that is woken all the time.
 """
 
+import asyncio
 import functools
 import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.bench_live import _bare, _certificate
-from benchmarks.live_server import BEGIN
+from benchmarks.bench_live import _certificate
+from benchmarks.live_server import BEGIN, spin
 from benchmarks.live_session import AlpacaBench, Bench, BinanceBench
 from benchmarks.peer import REPOSITORY, Peer
 from benchmarks.registry import benchmark
 from nanotick.venues.feed import Conversation
 from nanotick.venues.host import Link
-from nanotick.venues.sockets import Sockets
+from nanotick.venues.sockets import Sockets, new_loop
+from nanotick.venues.tls import client_context
 
 ORDERS, WARM_UP, RUNS = 2_000, 500, 3
-_echo = functools.cache(_bare)
 
 
 class _Market:
@@ -63,21 +68,68 @@ class _Orders:
         pass
 
 
-def _times(http: bool, spinning: bool, secure: bool) -> list[int]:
-    """ns from frame to order at the venue."""
-    settings: dict[str, Any] = {"work": "ticks", "count": WARM_UP + ORDERS, "http": http, "spin": spinning}
+@contextmanager
+def _venue(settings: dict[str, Any], secure: bool) -> Iterator[tuple[int, Any, str | None]]:
+    """A `live_server` that sends `count` frames: its port, what it prints, and the certificate it shows."""
     with _certificate(secure) as files:
         command = [sys.executable, "-m", "benchmarks.live_server", json.dumps({**settings, **files})]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as venue:
             assert venue.stdin is not None and venue.stdout is not None
             try:
-                port = int(venue.stdout.readline())
-                with Sockets(spin=spinning, ca_file=files.get("certificate")) as host:
-                    return _answered(http, host, port, secure, venue.stdout)
+                yield int(venue.stdout.readline()), venue.stdout, files.get("certificate")
             finally:
                 venue.stdin.close()
                 venue.wait(10)
+
+
+def _times(http: bool, spinning: bool, secure: bool) -> list[int]:
+    """ns from frame to order at the venue."""
+    settings = {"work": "ticks", "count": WARM_UP + ORDERS, "http": http, "spin": spinning}
+    with _venue(settings, secure) as (port, output, file), Sockets(spin=spinning, ca_file=file) as host:
+        return _answered(http, host, port, secure, output)
+
+
+def _bare_times(spinning: bool, secure: bool) -> list[int]:
+    """ns from a message of picows alone to its echo."""
+    from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+    class Echo(WSListener):  # type: ignore[misc]
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+            else:
+                transport.send(frame.msg_type, frame.get_payload_as_bytes())
+
+    found: list[list[int]] = []
+    with _venue({"work": "bare", "count": WARM_UP + ORDERS, "spin": spinning}, secure) as (port, output, file):
+        loop = new_loop()
+        asyncio.set_event_loop(loop)
+
+        def told() -> None:
+            found.append(json.loads(output.readline()))
+            loop.remove_reader(output)
+            loop.stop()
+
+        loop.add_reader(output, told)
+        url, context = f"{'wss' if secure else 'ws'}://localhost:{port}/", client_context(file) if secure else None
+        made = loop.create_task(ws_connect(lambda *_: Echo(), url, ssl_context=context))
+        if spinning:
+            spin(loop)
+        loop.call_later(60, loop.stop)
+        loop.run_forever()
+        made.result()[0].disconnect()
+        loop.close()
+        asyncio.set_event_loop(None)
+    if not found:
+        raise RuntimeError("not every message was sent back")
+    return found[0][WARM_UP:]
+
+
+@functools.cache
+def _echo(spinning: bool, secure: bool) -> float:
+    """Median microseconds of picows alone, the median of several runs."""
+    return statistics.median(statistics.median(_bare_times(spinning, secure)) for _ in range(RUNS)) / 1000
 
 
 def _answered(http: bool, host: Sockets, port: int, secure: bool, output: Any) -> list[int]:
@@ -116,7 +168,7 @@ def tick(http: bool, spinning: bool, secure: bool) -> dict[str, float]:
 
 
 def _declare(name: str, what: str, http: bool, spinning: bool, secure: bool, reach: str | None, part: str) -> None:
-    peer = Peer("picows echo, bare", lambda: _echo(spinning, secure)) if part == "p50" else None
+    peer = Peer("picows alone, same turns", lambda: _echo(spinning, secure)) if part == "p50" else None
 
     @benchmark(name, what, unit="us", peer=peer, reach=reach)
     def run() -> float:

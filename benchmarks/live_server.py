@@ -3,7 +3,8 @@
     python -m benchmarks.live_server '{"work": "echo", "spin": false}'
 
 Works: `ticks` (a market data frame, the next one when its order has come; prints the times, ns),
-`echo` (our host), `bare` (picows alone), `stream` (messages as fast as they are taken, or
+`echo` (our host), `bare` (picows alone; with a `count`: it sends, gets its message back, pauses),
+`stream` (messages as fast as they are taken, or
 `rate` a second; each holds the time when it was sent, in microseconds), `http` (an order's answer for each POST).
 """
 
@@ -166,6 +167,37 @@ def serve_bare(settings: dict[str, Any]) -> None:
             else:
                 transport.send(frame.msg_type, frame.get_payload_as_bytes())
 
+    class BareTicks(WSListener):  # type: ignore[misc]
+        def on_ws_connected(self, transport: WSTransport) -> None:
+            self.transport = transport
+            self.times: list[int] = []
+            self.send()
+
+        def send(self) -> None:
+            self.sent = time.perf_counter_ns()
+            self.transport.send(WSMsgType.TEXT, data)
+
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+                return
+            self.times.append(time.perf_counter_ns() - self.sent)
+            if len(self.times) == settings["count"]:
+                print(json.dumps(self.times), flush=True)
+            elif settings.get("spin"):
+                self.until = self.sent + PAUSE_NS
+                self.wait()
+            else:
+                loop.call_later(PAUSE_NS / 1e9, self.send)
+
+        def wait(self) -> None:
+            if time.perf_counter_ns() < self.until:
+                loop.call_soon(self.wait)
+            else:
+                self.send()
+
+    data = QUOTE % 50_385_480
+    kind = BareTicks if settings.get("count") else Listener
     loop = new_loop()
     asyncio.set_event_loop(loop)
     context = None
@@ -173,7 +205,7 @@ def serve_bare(settings: dict[str, Any]) -> None:
         from nanotick.venues.tls import server_context
 
         context = server_context(settings["certificate"], settings["key"])
-    server = loop.run_until_complete(ws_create_server(lambda request: Listener(), "127.0.0.1", 0, ssl=context))
+    server = loop.run_until_complete(ws_create_server(lambda request: kind(), "127.0.0.1", 0, ssl=context))
     print(server.sockets[0].getsockname()[1], flush=True)
     loop.add_reader(0, loop.stop)
     if settings.get("spin"):
