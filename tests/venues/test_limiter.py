@@ -249,3 +249,57 @@ def test_the_limits_that_venues_publish():
             limits_of(**wrong)
     told = limits_told([Used("ORDERS", 10, 50, 3), Used("REQUEST_WEIGHT", 60, 1200, 1), Used("ELSE", 1, 1, 1)])
     assert [(rule.limit, rule.charge) for rule in told.rules] == [(50, "orders"), (1200, "weight")]
+
+
+def _count_along(path, joined, leave):
+    limits = RateLimiter([FixedWindow(20, 10 * S)], path)
+    joined.set()
+    leave.wait(60)
+    limits.close()
+
+
+def test_who_counts_alone_in_a_file_knows_what_passes_until_somebody_comes(tmp_path):
+    path = tmp_path / "limits"
+    limits = RateLimiter([FixedWindow(20, 10 * S)], path)
+    limits.look(T0)
+    assert limits.spare() == 8
+    spawn = multiprocessing.get_context("spawn")
+    joined, leave = spawn.Event(), spawn.Event()
+    other = spawn.Process(target=_count_along, args=(path, joined, leave))
+    other.start()
+    assert joined.wait(60)
+    assert limits.spare() == 0  # without having looked
+    limits.look(T0)
+    assert limits.spare() == 0
+    leave.set()
+    other.join(60)
+    limits.look(T0)
+    assert limits.spare() == 8
+    limits.close()
+
+
+def test_two_limiters_of_one_process_are_two_who_count(tmp_path):
+    path = tmp_path / "limits"
+    one, other = (RateLimiter([FixedWindow(20, 10 * S)], path) for _ in range(2))
+    for limits in (one, other):
+        limits.look(T0)
+        assert limits.spare() == 0
+    other.close()
+    one.look(T0)
+    assert one.spare() == 8
+    one.close()
+
+
+def test_a_user_that_is_killed_counts_no_more(tmp_path):
+    path = tmp_path / "limits"
+    limits = RateLimiter([FixedWindow(20, 10 * S)], path)
+    spawn = multiprocessing.get_context("spawn")
+    joined, never = spawn.Event(), spawn.Event()
+    other = spawn.Process(target=_count_along, args=(path, joined, never))
+    other.start()
+    assert joined.wait(60)
+    other.kill()
+    other.join(60)
+    limits.look(T0)
+    assert limits.spare() == 8
+    limits.close()

@@ -13,6 +13,7 @@ from nanotick.core.mode import INTERPRET
 from nanotick.core.records import BUY, SELL, Kind, OrderType, TimeInForce
 from nanotick.core.secret import Secret
 from nanotick.venues.http_client import encode_request
+from nanotick.venues.limiter import RateLimiter, SlidingWindow
 from nanotick.venues.outlet import MAX_HEAD, Outlet
 from nanotick.wire import alpaca_trading, binance_orders
 from nanotick.wire.client_ids import ClientIds
@@ -58,7 +59,7 @@ def prepared(writer):
 
 
 def opened(outlet, passes=1):
-    cell = array("q", [passes])
+    cell = memoryview(array("q", [passes]))
     outlet.limited(cell)
     outlet.set_open(True)
     return outlet
@@ -142,7 +143,7 @@ def test_what_must_not_go_out_is_left():
     outlet.set_open(False)
     assert written(outlet, order()) is None
     outlet.set_open(True)
-    cell = array("q", [0])
+    cell = memoryview(array("q", [0]))
     outlet.limited(cell)
     assert written(outlet, order()) is None
     cell[0] = 1
@@ -215,3 +216,16 @@ def test_a_turn_leaves_its_order_to_the_general_way_where_no_connection_is_free(
             pool.idle.clear()
             bench.frame()
         assert len(bench.trader._working) == bench.trader.counts.sent == 1 and not bench.wire.count
+
+
+@pytest.mark.skipif(INTERPRET, reason="the turn is compiled")
+def test_a_session_that_counts_alone_in_its_file_of_limits_goes_the_short_way(tmp_path):
+    with AlpacaBench() as bench:
+        trader = bench.trader
+        trader.limiter = RateLimiter([SlidingWindow(200, 60 * 10**9, charge="requests")], tmp_path / "limits")
+        short, real = [], trader.send_written
+        trader.send_written = lambda record, size: short.append(size) or real(record, size)
+        while trader.counts.sent < 3:
+            bench.frame()
+        assert len(short) == 2  # but for the first, of which nobody knew whether it would pass
+        trader.limiter.close()

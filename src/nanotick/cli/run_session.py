@@ -19,6 +19,7 @@ from nanotick.core.instruments import InstrumentTable
 from nanotick.core.log import Log
 from nanotick.research import run_config as rc
 from nanotick.risk.limits import RiskLimits
+from nanotick.venues.collecting import collecting_between
 from nanotick.venues.embedded import EmbeddedVenues
 from nanotick.venues.limits import VENUES
 from nanotick.venues.live import AccountSpec, FeedSpec, LiveSession, LiveSettings, archive_old
@@ -258,7 +259,8 @@ class LiveRun:
         try:
             session.start()
             self._watch(host, session, deadline)
-            host.run()
+            with collecting_between(host):
+                host.run()
         finally:
             signal.signal(signal.SIGINT, before)
 

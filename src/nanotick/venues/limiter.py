@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nanotick.venues.sharing import Users
 from nanotick.wire.reports import Used
 
 try:
@@ -264,7 +265,7 @@ class RateLimiter:
 
     Attributes
     ----------
-    passes : array of one int
+    passes : memoryview of one int
         What `spare` gives, where a kernel can see it: of the key last looked for, if the rules have keys (`keyed`).
 
     Raises
@@ -285,8 +286,9 @@ class RateLimiter:
         self.rules = tuple(rules)
         self.refused = 0  # times that `take` said later
         self.keyed = any(rule.key for rule in self.rules)
-        self.passes = array("q", [0])
+        self.passes: memoryview = memoryview(array("q", [0]))
         self._spare_key = ""
+        self._users: Users | None = None
         starts, size = [], 2  # digest of the rules, end of a block
         for rule in self.rules:
             starts.append(size)
@@ -311,6 +313,8 @@ class RateLimiter:
             if os.fstat(file).st_size == 8 * size:
                 cells = memoryview(mmap.mmap(file, 8 * size)).cast("q")
                 if cells[0] in (0, digest):
+                    self._users = Users(path)
+                    self.passes = self._users.passes
                     cells[0] = digest
                     self._cells, self._file = cells, file
                     fcntl.flock(file, fcntl.LOCK_UN)
@@ -325,6 +329,9 @@ class RateLimiter:
         if self._file >= 0:
             os.close(self._file)
             self._cells, self._file = array("q", self._cells), -1
+        if self._users is not None:
+            self._users.close()
+            self._users = None
 
     def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """Use the limits if all of them allow it.
@@ -362,14 +369,26 @@ class RateLimiter:
         return self.passes[0] if not self.keyed or key == self._spare_key else 0
 
     def look(self, now: int, key: str = "") -> None:
-        """Find out how many more orders of weight one would pass; says nothing of counts that others share."""
+        """Find out how many more orders of weight one would pass; none while somebody else counts in the same file."""
+        if self._file < 0:
+            self._look(now, key)
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # nobody comes meanwhile
+        try:
+            if self._users is not None and self._users.alone():
+                self._look(now, key)
+            else:
+                self.passes[0] = 0
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _look(self, now: int, key: str) -> None:
         self.passes[0] = 0
         self._spare_key = key
-        if self._file < 0:
-            for count in (AT_ONCE, 1):
-                if self._when(now, False, count, count, key, count)[0] <= now:
-                    self.passes[0] = count
-                    break
+        for count in (AT_ONCE, 1):
+            if self._when(now, False, count, count, key, count)[0] <= now:
+                self.passes[0] = count
+                return
 
     def _take(self, now: int, cancel: bool, weight: int, orders: int, key: str) -> int:
         self.passes[0] = 0

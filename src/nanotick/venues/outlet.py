@@ -9,8 +9,6 @@ sure to let pass, where the templates and the key are. So the same kernel serves
 
 from __future__ import annotations
 
-from array import array
-
 import numpy as np
 import numpy.typing as npt
 
@@ -163,10 +161,10 @@ class Outlet:
         self._words = record.view(np.int64).data
         self.write = frame_entry(write_one, f"{__name__}.write_one", self.address)
 
-    def limited(self, passes: array[int]) -> None:
+    def limited(self, passes: memoryview) -> None:
         """Let the record's limits be these."""
-        self._passes = passes
-        self._record["passes_address"] = passes.buffer_info()[0]
+        self._passes = np.frombuffer(passes, np.int64)
+        self._record["passes_address"] = self._passes.ctypes.data
 
     def set_open(self, wanted: bool) -> None:
         """Whether orders may go out."""

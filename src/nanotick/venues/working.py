@@ -30,7 +30,7 @@ class Limiter(Protocol):
     """Rate limits of an account."""
 
     keyed: bool
-    passes: array[int]
+    passes: memoryview
 
     def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """Use the limit if it allows; gives `now` or earlier if it did, else the time when to try again, ns UTC.
@@ -63,7 +63,7 @@ class NoLimit:
 
     def __init__(self) -> None:
         self.until = 0
-        self.passes = array("q", [1 << 30])
+        self.passes = memoryview(array("q", [1 << 30]))
 
     def take(self, now: int, cancel: bool = False, weight: int = 1, orders: int = 0, key: str = "") -> int:
         """As `Limiter.take`."""
