@@ -95,6 +95,8 @@ class PinnedRunner(Runner):
         After which an engine or a gateway that gives no sign of life is dead; `PATIENCE_S` if not given.
     """
 
+    BOOKS_LATER = False  # commands come one by one
+
     def __init__(
         self,
         host: Any,

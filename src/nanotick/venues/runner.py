@@ -101,6 +101,8 @@ class Runner:
 
     stuck = False  # the engine does not come back from a step: seen where it has a thread of its own
 
+    BOOKS_LATER = True  # orders are booked when all commands of a turn are on their way
+
     def __init__(
         self,
         host: Host,
@@ -148,7 +150,7 @@ class Runner:
             self.papers.append(account)
         if isinstance(account, WritingTrader):
             self._writers[venue] = account
-            account.books_later = True
+            account.books_later = self.BOOKS_LATER
             if account.outlet is not None:
                 self.outlets.put(venue, account.outlet)
 
