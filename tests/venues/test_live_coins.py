@@ -71,20 +71,27 @@ def run(name, symbol, directory, faults):
             feeds=[FeedSpec(venue, venue.table, (url + venue.paths.get("data", ""),))],
             accounts=[AccountSpec(venue, {"rest": f"http://127.0.0.1:{port}", "stream": url + venue.paths["stream"]},
                                   venue.keys("trader", dict(opened.keys)))],
-            limits=RiskLimits(), capacity=SMALL, duration=4.0,
+            limits=RiskLimits(), capacity=SMALL,
             # without faults every answer comes, sooner or later: none is to be given up on a busy machine
             trader=TraderConfig(order_timeout=2.0 if faults else PATIENCE_S),
         )  # fmt: skip
         session = LiveSession(host, settings)
         session.start()
-        until(host, lambda: session.over)
         account = next(iter(opened.desk.accounts.values()))
+        feed, trader = session.runner.feeds[0], next(iter(session.runner.accounts.values()))
+
+        def seen_enough():
+            cut = not faults or (feed.status()["gaps"] >= 1 and trader.stream.reconnects >= 1)
+            return cut and len(opened.desk.fills(account)) >= 2
+
+        until(host, seen_enough)
+        session.runner.stop("seen enough", patience=PATIENCE_S)
+        until(host, lambda: session.over)
         rows = session.local.orders.orders.view[: session.local.orders.used]
         ours = sum(int(row["filled_qty"]) * int(row["side"]) for row in rows)
         fills = opened.desk.fills(account)
         there = sum(table[0].qty(f.qty_text) * f.order.side for f in fills)
         found = (ours, there, len(fills), len(opened.desk.orders(account, open_only=True)), session.runner.breaks())
-        feed, trader = session.runner.feeds[0], next(iter(session.runner.accounts.values()))
         seen = feed.status() | {"counts": trader.counts, "stream_reconnects": trader.stream.reconnects}
         seen["price"], seen["rate"] = session.local.portfolio.mark(0), trader._rate("BTC", "USDT")
         seen["unit"], seen["fees_unconverted"] = table[0].price("1"), trader.status()["fees_unconverted"]
