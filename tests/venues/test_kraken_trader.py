@@ -376,3 +376,25 @@ def test_what_kraken_lists_has_its_scales():
     listed(host, "https://k", ["XBT/USDT"], lambda found, why: told.append((found, why)))
     host.answer(200, json.dumps(body).encode())
     assert told[1] == (None, "https://k: lists no XBT/USDT; symbols are written as BTC/USD")
+
+
+def test_a_token_that_is_no_longer_good_is_replaced_and_the_cancel_is_sent_again(account):
+    account.place()
+    account.command(Kind.CANCEL)
+    refused = account.sent("cancel_order")
+    first = account.link
+    account.reply(refused, error="ESession:Invalid session")
+    assert account.trader.state != TraderState.BROKEN and first.is_closed
+    account.host.run(3 * S)  # meanwhile there is no connection: over REST
+    assert account.rest("CancelOrder", {"count": 1})["txid"] == ORDER
+
+
+def test_an_amend_that_is_told_while_another_is_on_its_way_does_not_confirm_that_one(account):
+    account.place()
+    row = account.rows[ID]
+    row |= {"state": 5, "pending": 4, "pending_price": 120, "pending_qty": 10**8, "price": 100, "qty": 10**8}
+    before = len(account.got.rows)
+    account.execution("amended", limit_price=11.0, order_status="new")
+    assert len(account.got.rows) == before and account.trader.unknown == 1
+    account.execution("amended", limit_price=12.0, order_status="new")
+    assert account.kinds()[-1] == Kind.REPLACED and int(account.got.rows[-1]["price"]) == 120
