@@ -226,3 +226,17 @@ def test_an_order_replaced_as_our_process_died_is_found_under_the_name_that_we_d
     assert floor.engine.state(number) == (OrderState.FILLED if filled else OrderState.WORKING)
     assert floor.engine.position() == (20 if filled else 0)
     assert floor.engine.exposure() == ((0, 0) if filled else (20, 0))
+
+
+def test_a_replace_refused_by_a_clock_that_is_ahead_makes_no_later_one_old():
+    floor, number = placed()
+    floor.us.step_clock(HOUR)
+    floor.network.faults = Faults(limited=1.0)
+    floor.engine.replace(20)
+    floor.run(SECOND)
+    floor.network.faults = Faults()
+    floor.run(10 * SECOND)
+    floor.engine.quote()
+    floor.engine.replace(30)
+    floor.run(SECOND)
+    assert floor.engine.state(number) == OrderState.WORKING and floor.engine.exposure() == (30, 0)

@@ -228,7 +228,11 @@ class Inquiry:
     def _of_replace(self, status: OrderStatus, row: Any, base: Report) -> Report:
         """What the order's state says of a replace: an answer newer than any before, for the state may be older."""
         trader, working = self.trader, self.working
-        done = trader.renamed(working) if trader.renames else self._shows_replace(status, row)
+        if trader.renames:  # the name that the last replace was given is there, whether or not it was told
+            last = working.revision > 0 and trader.revision(working.client) == working.revision
+            done = trader.renamed(working) or (last and bool(int(row["pending"]) & _PENDING_REPLACE))
+        else:
+            done = self._shows_replace(status, row)
         told = _like(base, Kind.REPLACED if done else Kind.CANCEL_REJECTED)
         told.ts_venue = max(base.ts_venue, int(row["answer_ts"]) + 1)
         if done:

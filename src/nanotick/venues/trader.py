@@ -309,11 +309,23 @@ class Trader(TraderBase):
         unknown = reply.outcome == Outcome.UNKNOWN
         report = settled(reply, kind, working.symbol, self.ids.text(working.id), now)
         if report is not None:
+            if kind == _REPLACE:
+                report.ts_venue = self._answered_at(working)
             self.emit([report], now)
         lost = kind != _NEW and reply.reason in (RejectReason.UNKNOWN_ORDER, RejectReason.TOO_LATE)
         if unknown or lost:
             self.counts.unknown += unknown
             self.inquire(working, kind, lost)
+
+    def _answered_at(self, working: Working) -> int:
+        """A stamp for an answer to a replace that has none of the venue's: newer than the last, older than any to come.
+
+        By our own clock, were it ahead of the venue's, every later answer would be taken for an old one.
+        """
+        row = self._engine_order(working.id)
+        if row is None:
+            return working.since
+        return max(int(row["answer_ts"]), int(row["ts_accepted"])) + 1
 
     def inquire(self, working: Working, kind: int, sure: bool = False) -> None:
         """Find out how an order stands; one inquiry an order at a time, the widest question wins."""
