@@ -2,16 +2,22 @@ from dataclasses import replace
 
 import pytest
 
-from nanotick.cli.checklist import checklist
+from nanotick.cli.checklist import checklist, refusals, venue_clocks
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.machine import OFF, ON, Setting
+from nanotick.core.secret import Secret
 from nanotick.engine.kill import ask_kill
 from nanotick.engine.local import StrategySetup
 from nanotick.risk.limits import RiskLimits
 from nanotick.strategies import built_in
 from nanotick.venues.live import AccountSpec, FeedSpec, LiveSettings
 from nanotick.venues.registry import package
+from nanotick.venues.sockets import Sockets
+from nanotick.wire.json_text import rfc3339_text
+from nanotick.wire.requests import Response
+from tests.venues.live import PlainSite
 
+KEYS = {"key": "KEY", "secret": Secret("SECRET-SECRET")}
 CLOCK = [Setting("clock sync", ON, "0.1 ms from UTC", "")]
 
 
@@ -63,3 +69,30 @@ def test_plain_text_connections_stop_it(good):
 
 def test_a_clock_that_nobody_keeps_stops_it(good):
     assert failed(good, [Setting("clock sync", OFF, "not synchronised", "start chrony")]) == {"clock sync"}
+
+
+@pytest.mark.parametrize(("ahead_ms", "right"), [(0, True), (2_000, False), (-2_000, False), (None, False)])
+def test_a_clock_of_a_venue_that_is_off_is_warned_of_and_stops_nothing(right, tmp_path, ahead_ms):
+    with Sockets() as host:
+
+        def answer(asked, done):
+            there = rfc3339_text(host.now() + (ahead_ms or 0) * 1_000_000)
+            status = 200 if ahead_ms is not None and asked.path == "/v2/clock" else 404
+            done(Response(status, (), b'{"timestamp":"' + there.encode() + b'","is_open":true}'))
+
+        port = host.serve(PlainSite(answer))
+        account = AccountSpec(package("alpaca"), {"rest": f"http://127.0.0.1:{port}"}, KEYS)
+        asked = LiveSettings(
+            directory=tmp_path / "state", instruments=InstrumentTable([Instrument("SPY", "ALPACA", 4, 0)]),
+            setups=[], mode="live", feeds=[], accounts=[account],
+        )  # fmt: skip
+        (point,) = venue_clocks(asked, host)
+    assert point.name == "clock of ALPACA" and not point.must and refusals([point]) == ""
+    assert point.ok is right
+    assert ("has not answered" in point.found) is (ahead_ms is None)
+
+
+def test_live_is_refused_with_what_is_missing(good):
+    points = checklist(replace(good, limits=RiskLimits(max_order_value="unlimited")), CLOCK)
+    assert "limits of account: max_order_value unlimited" in refusals(points)
+    assert refusals(checklist(good, CLOCK)) == ""

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nanotick.venues.clock import ALARM_NS, DRIFT_PPM, ClockState, ClockWatch, VenueClock
-from nanotick.wire.requests import Response
+from nanotick.wire.requests import Request, Response
 from tests.venues.scripted import MS, START, S, ScriptedHost
 
 HOUR = 3600 * S
@@ -133,7 +133,15 @@ class Asked(ScriptedHost):
 
 
 def watch(host, said):
-    return ClockWatch(host, "https://venue", "/time", int, VenueClock(), said.append)
+    def question(told):
+        sent = host.now()
+
+        def take(response):
+            told(sent, int(response.body) if response.body.isdigit() else 0, 0)
+
+        host.ask("https://venue", Request("GET", "/time"), take)
+
+    return ClockWatch(host, question, VenueClock(), said.append)
 
 
 def test_a_watch_asks_often_at_first_and_says_what_changes():

@@ -11,8 +11,10 @@ from typing import Any
 from nanotick.core.machine import OFF, Setting, settings
 from nanotick.engine.kill import read_latch
 from nanotick.risk.limits import RiskLimits
+from nanotick.venues.clock import ClockState
 from nanotick.venues.live import LiveSettings
 
+_QUESTIONS, _ANSWER_S = 3, 5.0
 LEAST_DISK = 2 << 30  # bytes: a busy day's journal and its snapshots
 MUST_HAVE = (
     "max_position_share", "max_gross_exposure_share", "max_daily_loss_share", "max_drawdown_share",
@@ -64,6 +66,59 @@ def checklist(asked: LiveSettings, machine: list[Setting] | None = None) -> list
             todo = setting.command or "start chrony or systemd-timesyncd"
             points.append(Point(setting.name, setting.state != OFF, setting.found, todo))
     return points
+
+
+def venue_clocks(asked: LiveSettings, host: Any) -> list[Point]:
+    """Ask every venue for its time; a clock that is off is warned of, for orders are refused for it or come too late.
+
+    Parameters
+    ----------
+    host : Sockets
+    """
+    points = []
+    for spec in asked.accounts:
+        if spec.paper is not None:
+            continue
+        trader = spec.package.load("trader")(
+            host, asked.instruments, spec.package.table, 0, lambda number: None, lambda address, count: None,
+            asked.trader, **spec.endpoints, **spec.keys,
+        )  # fmt: skip
+        if not trader.TIME:
+            continue
+        for _ in range(_QUESTIONS):
+            if not _time_asked(trader, host):
+                break
+        clock, now = trader.clock, host.now()
+        found, state = f"{clock.offset / 1e6:+,.1f} ms, ± {clock.error_at(now) / 1e6:,.1f}", clock.state(now)
+        if state == ClockState.UNKNOWN:
+            found = f"{trader.rest}{trader.TIME} has not answered"
+        good = state in (ClockState.GOOD, ClockState.UNSURE)
+        todo = "start chrony or systemd-timesyncd; within 50 ms is wanted"
+        points.append(Point(f"clock of {trader.venue}", good, found, todo, must=False))
+    return points
+
+
+def _time_asked(trader: Any, host: Any) -> bool:
+    """One question, its answer waited for; whether it came."""
+    answers: list[int] = []
+    waiting = True
+
+    def told(sent: int, server: int, step: int) -> None:
+        if waiting:
+            answers.append(server)
+            if server:
+                trader.clock.sample(sent, host.now(), server, step)
+            host.stop()
+
+    trader.ask_time(told)
+    host.run(_ANSWER_S)
+    waiting = False
+    return bool(answers and answers[0])
+
+
+def refusals(points: list[Point]) -> str:
+    """What stops the session, in words; empty when nothing does."""
+    return "; ".join(f"{p.name}: {p.found} ({p.todo})" for p in points if p.must and not p.ok)
 
 
 def _limits(limits: RiskLimits, whose: str) -> Point:

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from nanotick.cli.checklist import checklist, refusals, shown, venue_clocks
 from nanotick.cli.live_config import LOG_LEVELS, PROFILES, TIER_1, LiveConfig
 from nanotick.cli.run_screen import RunScreen
 from nanotick.core.instruments import InstrumentTable
@@ -139,6 +140,8 @@ class LiveRun:
         from nanotick.cli.progress import RunProgress, cold_sentence
 
         settings = self._settings(host, venues)
+        if self.asked.mode == "live":
+            self._check(settings, host)
         with RunProgress("starting the session", self.quiet) as progress:
             progress.waiting(cold_sentence("run_events"))
             session = LiveSession(host, settings, log)
@@ -147,6 +150,14 @@ class LiveRun:
         if session.resumed:
             self.say(f"goes on with the session in {session.journal}: it was not ended", "yellow")
         return session
+
+    def _check(self, settings: LiveSettings, host: Any) -> None:
+        """The list of what must be true before real money is traded; raises if something is not."""
+        points = [*checklist(settings), *venue_clocks(settings, host)]
+        if not self.quiet:
+            self.console.print(shown(points))
+        if words := refusals(points):
+            raise rc.RunConfigError(f"not traded for real: {words}")
 
     def _settings(self, host: Any, venues: EmbeddedVenues | None) -> LiveSettings:
         asked, run = self.asked, self.asked.run

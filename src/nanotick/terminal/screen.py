@@ -77,8 +77,12 @@ def connections_table(seen: dict[str, Any]) -> Table:
                       feed["error"])  # fmt: skip
     for account in seen["accounts"]:
         style = "green" if account["state"] == "ready" else "red" if account["state"] == "broken" else "yellow"
+        words, clock_style = clock_words(account.get("clock"))
+        trouble = Text(account["reason"] or account["refusal"] or _unbooked(account))
+        if words and (not trouble or clock_style):
+            trouble = Text("  ").join([part for part in (trouble, Text(words, clock_style or "dim")) if part])
         table.add_row(f"{account['protocol']} account", Text(account["state"], style), f"{account['sent']:,}",
-                      account["reason"] or account["refusal"] or _unbooked(account))  # fmt: skip
+                      trouble)  # fmt: skip
     return table
 
 
@@ -86,6 +90,16 @@ def _unbooked(account: dict[str, Any]) -> str:
     """Fees that count as 0, in assets of which no price is known."""
     fees = account.get("fees_unconverted") or {}
     return f"fees not booked: {', '.join(f'{amount} {asset}' for asset, amount in fees.items())}" if fees else ""
+
+
+def clock_words(told: dict[str, Any] | None) -> tuple[str, str]:
+    """How far a venue's clock is from ours, and the style if that is a trouble; nothing while nothing is known."""
+    if not told or told["state"] == "UNKNOWN":
+        return "", ""
+    if told["state"] == "STOPPED":
+        return "its clock stands", "red"
+    words = f"clock {told['offset_ns'] / 1e6:+,.1f} ± {told['error_ns'] / 1e6:,.1f} ms"
+    return words, "red" if told["state"] == "ALARM" else ""
 
 
 def orders_table(orders: list[dict[str, Any]]) -> Table:

@@ -18,14 +18,16 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
-from nanotick.venues.host import REQUEST_TIMEOUT_NS, Host, Timer
-from nanotick.wire.requests import Request, Response
+from nanotick.venues.host import Host, Timer
 
 _MS, _S = 1_000_000, 1_000_000_000
 ALARM_NS = 50 * _MS
 DRIFT_PPM = 500
 KEPT = 16  # answers
 _AGREE = 2  # answers that must contradict the estimate before it is given up
+# when it was asked, the venue's time (0: no answer that can be read), and the step of its stamps, all ns
+Told = Callable[[int, int, int], None]
+Question = Callable[[Told], None]  # asks a venue once, and has it told
 _STANDS_AFTER = 500 * _MS  # of our time, before a venue's time that does not go on is called stopped
 
 
@@ -74,16 +76,19 @@ class VenueClock:
         self._moved = (0, 0)  # venue's time when it last went on, and ours then
         self._stands = False
 
-    def sample(self, sent: int, received: int, server: int) -> None:
+    def sample(self, sent: int, received: int, server: int, resolution_ns: int = 0) -> None:
         """An answer: when the request was sent and the answer received, and the venue's time in it, ns UTC.
+
+        `resolution_ns` is the step of this stamp, where it is coarser than the clock's others.
 
         An answer before its request, or one of another machine's imagination (a time before 1), counts for nothing.
         """
         if received < sent or server < 1:
             return
-        half = (received - sent + 1) // 2 + self._resolution // 2
-        new = (received, half, server + self._resolution // 2 - (sent + received) // 2, server)
-        self._watch_moving(server, received)
+        step = max(self._resolution, resolution_ns)
+        half = (received - sent + 1) // 2 + step // 2
+        new = (received, half, server + step // 2 - (sent + received) // 2, server)
+        self._watch_moving(server, received, step)
         if self._samples and not self._agrees(new, self._best(received)):
             self._against.append(new)
             if len(self._against) < _AGREE or not self._agrees(self._against[-1], self._against[-2]):
@@ -122,6 +127,13 @@ class VenueClock:
             return ClockState.ALARM
         return ClockState.GOOD if abs(self.offset) + error <= self.alarm_ns else ClockState.UNSURE
 
+    def status(self, now: int) -> dict[str, Any]:
+        """For people and programs."""
+        return {
+            "state": self.state(now).name, "offset_ns": self.offset, "error_ns": self.error_at(now),
+            "drift_ppm": round(self.drift_ppm, 1), "steps": self.steps,
+        }  # fmt: skip
+
     @property
     def drift_ppm(self) -> float:
         """Parts in a million by which the venue's clock runs faster than ours; least squares over the answers kept."""
@@ -147,11 +159,11 @@ class VenueClock:
     def _agrees(self, new: tuple[int, int, int, int], old: tuple[int, int, int, int]) -> bool:
         return abs(new[2] - old[2]) <= new[1] + self._error(old, new[0])
 
-    def _watch_moving(self, server: int, received: int) -> None:
+    def _watch_moving(self, server: int, received: int, step: int) -> None:
         last, when = self._moved
         if server != last:
             self._moved, self._stands = (server, received), False
-        elif received - when > max(_STANDS_AFTER, 2 * self._resolution):
+        elif received - when > max(_STANDS_AFTER, 2 * step):
             self._stands = True
 
 
@@ -161,12 +173,8 @@ class ClockWatch:
     Parameters
     ----------
     host : Host
-    base : str
-        Address of the venue's REST interface.
-    path : str
-        Where its time is (Binance `/api/v3/time`, Kraken `/0/public/Time`).
-    read : callable
-        Takes the answer's body, gives ns UTC; raises WireError or ValueError.
+    question : callable
+        `question(told)` asks once; `told(sent, server, step)` follows, or nothing.
     clock : VenueClock
     changed : callable
         Takes the new state, at the first answer and whenever it changes.
@@ -177,15 +185,13 @@ class ClockWatch:
     def __init__(
         self,
         host: Host,
-        base: str,
-        path: str,
-        read: Callable[[bytes], int],
+        question: Question,
         clock: VenueClock,
         changed: Callable[[ClockState], None],
         every_ns: int = 60 * _S,
         first_ns: int = _S,
     ) -> None:
-        self._host, self._base, self._request, self._read = host, base, Request("GET", path), read
+        self._host, self._question = host, question
         self.clock, self._changed = clock, changed
         self._every, self._first = every_ns, first_ns
         self._asked = 0
@@ -217,16 +223,19 @@ class ClockWatch:
             self._first if self._asked < 8 or self.state not in (ClockState.GOOD, ClockState.UNKNOWN) else self._every
         )
         self._timer = self._host.at(sent + after, self._ask)
-        self._host.ask(self._base, self._request, lambda response: self._told(sent, response), REQUEST_TIMEOUT_NS)
+        self._question(self._told)
 
-    def _told(self, sent: int, response: Response) -> None:
+    def _told(self, sent: int, server: int, step: int) -> None:
         received = self._host.now()
-        try:
-            if response.status != 200:
-                raise ValueError(f"HTTP status {response.status}")
-            self.clock.sample(sent, received, self._read(response.body))
-        except Exception:
+        if server > 0:
+            self.clock.sample(sent, received, server, step)
+        else:
             self.failures += 1
+        self.look()
+
+    def look(self) -> None:
+        """Say what has changed; for who samples the clock, too."""
+        received = self._host.now()
         state = self.clock.state(received)
         if state != self.state:
             self.state = state
@@ -234,12 +243,4 @@ class ClockWatch:
 
     def status(self) -> dict[str, Any]:
         """For people and programs."""
-        clock, now = self.clock, self._host.now()
-        return {
-            "state": clock.state(now).name,
-            "offset_ns": clock.offset,
-            "error_ns": clock.error_at(now),
-            "drift_ppm": round(clock.drift_ppm, 1),
-            "steps": clock.steps,
-            "failures": self.failures,
-        }
+        return {**self.clock.status(self._host.now()), "failures": self.failures}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from nanotick.venues.host import REQUEST_TIMEOUT_NS
+from nanotick.venues.clock import ClockState, ClockWatch, Told, VenueClock
+from nanotick.venues.host import REQUEST_TIMEOUT_NS, Headers
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.trader import Trader
 from nanotick.venues.trader_base import SECOND
@@ -31,10 +32,14 @@ class RestTrader(Trader):
 
     answers_by_stream = False
     stream: PrivateStream
+    TIME = ""  # where the venue tells its time, if it does
+    TIME_STEP_NS = 0  # of the stamps there
 
     def __init__(self, *args: Any, rest: str, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.rest = rest
+        self.clock = VenueClock()
+        self.watch = ClockWatch(self.host, self.ask_time, self.clock, self._clock_changed)
         self._timeout = int(self.config.order_timeout * 1e9)
 
     def start(self) -> None:
@@ -42,12 +47,62 @@ class RestTrader(Trader):
         self._state(TraderState.CONNECTING)
         self.stream.start()
         self.sweep()
+        self.start_clock()
 
     def stop(self) -> None:
         """As `Trader.stop`."""
         self._state(TraderState.DOWN, "stopped")
         self.stream.stop()
         self.end_timers()
+
+    # --- the venue's clock --------------------------------------------------------------------------------------------
+
+    def start_clock(self) -> None:
+        """Watch the venue's clock from now on."""
+        if self.TIME:
+            self.watch.start()
+
+    def end_timers(self) -> None:
+        """As `Trader.end_timers`."""
+        super().end_timers()
+        self.watch.stop()
+
+    def time_headers(self) -> Headers:
+        """Headers of the question for the time."""
+        return ()
+
+    def read_time(self, body: bytes) -> int:
+        """The venue's time in an answer, ns UTC. Raises WireError."""
+        raise NotImplementedError
+
+    def ask_time(self, told: Told) -> None:
+        """Ask the venue for its time, once; as `clock.Question`."""
+        sent = self.host.now()
+
+        def take(response: Response) -> None:
+            try:
+                server = self.read_time(response.body) if response.status == 200 else 0
+            except (WireError, ValueError):
+                server = 0
+            told(sent, server, self.TIME_STEP_NS)
+
+        self.host.ask(self.rest, Request("GET", self.TIME, self.time_headers()), take)
+
+    def _clock_changed(self, state: ClockState) -> None:
+        far = state in (ClockState.ALARM, ClockState.STOPPED)
+        found = self.clock.status(self.host.now())
+        self.note("error" if far else "info", "the venue's clock", **found)
+
+    def venue_time(self) -> int:
+        """As `Trader.venue_time`: by what the venue has told of its clock, or else by the date of its answers."""
+        now = self.host.now()
+        return now + self.clock.offset if self.clock.error_at(now) >= 0 else super().venue_time()
+
+    def status(self) -> dict[str, Any]:
+        """As `Trader.status`."""
+        return {**super().status(), "clock": self.watch.status()} if self.TIME else super().status()
+
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     def read(self, response: Response, request: str) -> list[Private]:
         """What an answer says. Raises WireError."""

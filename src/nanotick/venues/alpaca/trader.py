@@ -16,14 +16,16 @@ import numpy as np
 from nanotick.core.records import COMMAND, OrderType, TimeInForce, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
+from nanotick.venues.clock import Told
 from nanotick.venues.feed import Conversation, Pace
+from nanotick.venues.host import Headers
 from nanotick.venues.outlet import Outlet
 from nanotick.venues.private import PrivateStream
 from nanotick.venues.working import Sent, Working
 from nanotick.venues.written import WritingTrader
 from nanotick.wire import fields
 from nanotick.wire.alpaca_trading import decode_reply, decode_stream, encode, encode_stream, order_status
-from nanotick.wire.json_text import WireError, rfc3339_text
+from nanotick.wire.json_text import WireError, decode, rfc3339_ns, rfc3339_text
 from nanotick.wire.messages import Notice
 from nanotick.wire.order_text import OrderWriter
 from nanotick.wire.reports import Balance, OrderStatus, Position, Private, Report
@@ -70,6 +72,23 @@ class AlpacaTrader(WritingTrader):
         orders = self.host.post(rest, _ORDERS, self._headers, self._timeout)
         if orders is not None:
             self.let_out(Outlet(self._writer, orders.head), orders.send)
+
+    # --- the clock ----------------------------------------------------------------------------------------------------
+
+    TIME = "/v2/clock"
+
+    def time_headers(self) -> Headers:
+        """As `RestTrader.time_headers`."""
+        return self._headers
+
+    def read_time(self, body: bytes) -> int:
+        """As `RestTrader.read_time`."""
+        return rfc3339_ns(fields.text(fields.mapping(decode(body), "clock"), "timestamp"), "timestamp")
+
+    def ask_time(self, told: Told) -> None:
+        """As `RestTrader.ask_time`; it counts towards the account's limit, and is left out when that is used up."""
+        if self.limiter.take(self.host.now()) <= self.host.now():
+            super().ask_time(told)
 
     # --- the stream ---------------------------------------------------------------------------------------------------
 

@@ -18,13 +18,16 @@ from nanotick.core.records import CommandFlag, Kind, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.binance.replacing import Replacing
 from nanotick.venues.binance.session import BinanceSession, Done
+from nanotick.venues.clock import ClockWatch
 from nanotick.venues.limits import limits_of
 from nanotick.venues.outlet import Outlet
 from nanotick.venues.spot_balances import SpotBalances, held_of
 from nanotick.venues.working import Sent, TraderState, Working
 from nanotick.venues.written import WritingTrader
+from nanotick.wire import fields
 from nanotick.wire.binance_orders import METHODS, encode, encode_rest, method_of, rest_request
 from nanotick.wire.binance_reports import decode_reply, used_of_headers
+from nanotick.wire.json_text import decode, epoch_ns
 from nanotick.wire.order_text import BinanceOrderWriter, OrderWriter
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report, Used
 from nanotick.wire.requests import Asked, Entry, Query, Response, Unsupported
@@ -74,6 +77,8 @@ class BinanceTrader(WritingTrader):
     """
 
     name = "binance"
+    TIME = "/api/v3/time"
+    TIME_STEP_NS = 1_000_000
     renames = True
     answers_by_stream = True
 
@@ -101,6 +106,8 @@ class BinanceTrader(WritingTrader):
         self.session = BinanceSession(self, streams, self._signer, recv_window_ms, self._timeout)
         self.stream = self.session.stream
         self._replacing = Replacing(self)
+        self.clock = self.session.clock  # asked over the session's connection
+        self.watch = ClockWatch(self.host, self.ask_time, self.clock, self._clock_changed)
         self._writer = self._order_writer()
         hmac = self._signer.record() if isinstance(self._signer, BinanceHmac) else None
         send = self.stream.send
@@ -147,6 +154,11 @@ class BinanceTrader(WritingTrader):
         """The venue has said what time it is."""
         if self.outlet is not None:
             self.outlet.set_ahead(self.session.clock.offset)
+        self.watch.look()
+
+    def read_time(self, body: bytes) -> int:
+        """As `RestTrader.read_time`."""
+        return epoch_ns(fields.whole(fields.mapping(decode(body), "time"), "serverTime"))
 
     @property
     def unanswered(self) -> int:

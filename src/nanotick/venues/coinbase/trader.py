@@ -93,6 +93,8 @@ class CoinbaseTrader(RestTrader):
 
     name = "coinbase"
     needs_order = True
+    TIME = f"{BASE}/time"
+    TIME_STEP_NS = 1_000_000
 
     def __init__(
         self, *args: Any, key: str, secret: Secret, rest: str = REST, stream: str = STREAM, **settings: Any
@@ -108,6 +110,10 @@ class CoinbaseTrader(RestTrader):
         self._expected = -1
         self._entries: dict[str, Entry] = {}  # of requests that have no answer
         self.sequence_gaps = 0
+
+    def read_time(self, body: bytes) -> int:
+        """As `RestTrader.read_time`."""
+        return fields.whole(fields.mapping(decode(body), "time"), "epochMillis") * 1_000_000
 
     # --- the user channel ---------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from nanotick.core.records import Kind, RejectReason
 from nanotick.core.secret import Secret
 from nanotick.orders.records import Pending
 from nanotick.venues.backoff import BackoffLimits
+from nanotick.venues.clock import Told
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.host import Timer
 from nanotick.venues.kraken.limits import THRESHOLDS, amend_cost, cancel_cost
@@ -28,10 +29,12 @@ from nanotick.venues.private import PrivateStream
 from nanotick.venues.rest import RestTrader
 from nanotick.venues.spot_balances import SpotBalances, held_of
 from nanotick.venues.working import NotSent, Sent, Working
+from nanotick.wire import fields
+from nanotick.wire.json_text import decode, rfc3339_ns
 from nanotick.wire.kraken_trading import Executions, decode_reply, encode, encode_dead_man, encode_session
 from nanotick.wire.messages import Notice, Sequence
 from nanotick.wire.reports import Balance, OrderStatus, Outcome, Position, Private, Reply, Report
-from nanotick.wire.requests import Asked, Cancel, Command, Login, Response, Subscribe
+from nanotick.wire.requests import Asked, Cancel, Command, Login, Ping, Response, Subscribe
 from nanotick.wire.signing import KrakenSigner
 
 REST = "https://api.kraken.com"
@@ -75,6 +78,8 @@ class KrakenTrader(RestTrader):
 
     name = "kraken"
     answers_by_stream = True
+    TIME = "/0/public/Time"
+    TIME_STEP_NS = _S
 
     def __init__(
         self,
@@ -108,6 +113,7 @@ class KrakenTrader(RestTrader):
         self._sequence = 0
         self._token = ""
         self._timers: dict[str, Timer] = {}
+        self._pings: dict[int, tuple[int, Told]] = {}
         self.sequence_gaps = 0
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -138,6 +144,31 @@ class KrakenTrader(RestTrader):
             self.timed_out(sent)
         self._timers["expire"] = self.host.at(now + _SWEEP, self._expire)
 
+    def read_time(self, body: bytes) -> int:
+        """As `RestTrader.read_time`: whole seconds."""
+        result = fields.mapping(fields.mapping(decode(body), "time").get("result"), "result")
+        return fields.whole(result, "unixtime") * _S
+
+    def ask_time(self, told: Told) -> None:
+        """As `RestTrader.ask_time`: by a ping where the stream is LIVE, whose answer tells microseconds."""
+        number = int(self._request())
+        self._pings.clear()  # one at a time; the one before has not been answered
+        if self.stream.send(encode_session(Ping(), number)[0]):
+            self._pings[number] = (self.host.now(), told)
+        else:
+            super().ask_time(told)
+
+    def _pong(self, data: bytes) -> bool:
+        """Whether a message is the answer to a ping, which is then told."""
+        message = fields.mapping(decode(data), "message")
+        if message.get("method") != "pong" or "req_id" not in message:
+            return False
+        sent, told = self._pings.pop(fields.whole(message, "req_id"), (0, None))
+        if told is not None:
+            came, left = (rfc3339_ns(fields.text(message, name), name) for name in ("time_in", "time_out"))
+            told(sent, (came + left) // 2, 1_000)
+        return True
+
     # --- the private stream -------------------------------------------------------------------------------------------
 
     def _greet(self, talk: Conversation) -> None:
@@ -161,6 +192,8 @@ class KrakenTrader(RestTrader):
 
     def _decode(self, data: bytes) -> list[Private | Notice]:
         found: list[Private | Notice] = []
+        if self._pings and b"pong" in data and self._pong(data):
+            return found
         for item in self._executions.decode_frame(data):
             if isinstance(item, Sequence):
                 if self._sequence and item.number != self._sequence + 1:
