@@ -20,16 +20,14 @@ from nanotick.venues.live import LiveSession
 from nanotick.venues.pinned import PinnedRunner
 from nanotick.venues.pinned_loop import ENDED, ask_engine
 from nanotick.venues.runner import Phase
+from tests.patience import wait_until
 from tests.venues.test_live import Quoter, market, settings
 
 __all__ = ["market"]
 
 
-def run_until(host, condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        host.run(0.05)
+def run_until(host, condition):
+    wait_until(condition, lambda: host.run(0.05))
 
 
 @pytest.fixture
@@ -159,6 +157,33 @@ def test_a_ring_without_room_is_a_gap_and_a_new_connection(market, open_session,
     assert {0, 1} <= set(rows["instrument"][lost:][rows["kind"][lost:] == int(Kind.GAP)].tolist())
 
 
+def test_a_journal_that_stops_cancels_everything(market, open_session):
+    host, desk, _ = market
+    session = open_session()
+    session.start()
+    run_until(host, lambda: len(desk.orders(desk.accounts["KEY"], open_only=True)) >= 1)
+    session.session.journal.fail()
+    run_until(host, lambda: session.runner.phase == Phase.FAILED)
+    run_until(host, lambda: desk.orders(desk.accounts["KEY"], open_only=True) == [])
+    session.stop("test")
+    run_until(host, lambda: session.over)
+    session.close()
+
+
+def test_a_connection_that_is_cut_comes_back_in_the_same_process(market, open_session):
+    host, _, _ = market
+    session = open_session()
+    session.start()
+    run_until(host, lambda: session.runner.phase == Phase.TRADING)
+    (feed,) = session.runner.feeds
+    process = feed.status()["pid"]
+    feed.cut()
+    run_until(host, lambda: feed.reconnects >= 1 and feed.state == State.LIVE)
+    assert feed.status()["pid"] == process and feed.losses == 0
+    assert ended(host, session).difference is None
+    assert np.any(journaled(session)["kind"] == int(Kind.GAP))
+
+
 class Eager(Strategy):
     """An order that rests, every 100 ms, whatever became of the one before."""
 
@@ -170,12 +195,9 @@ class Eager(Strategy):
             ctx.buy(1, ctx.best_bid(instrument=0) - 100, instrument=0)
 
 
-def stalled(session, condition):
+def stalled(condition):
     """Nothing runs in this thread, gateway and market included, until the engine's thread has got so far."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(condition)
 
 
 def test_an_order_that_waited_too_long_for_the_gateway_is_not_sent(market, open_session):
@@ -184,9 +206,9 @@ def test_an_order_that_waited_too_long_for_the_gateway_is_not_sent(market, open_
     session.start()
     run_until(host, lambda: sum(session.view.orders) >= 2)
     runner, commands = session.runner, int(session.session.row["commands"])
-    stalled(session, lambda: int(session.session.row["commands"]) >= commands + 2)
+    stalled(lambda: int(session.session.row["commands"]) >= commands + 2)
     told = time.monotonic()
-    stalled(session, lambda: time.monotonic() > told + 1.5 * pinned.MAX_AGE_NS / 1e9)
+    stalled(lambda: time.monotonic() > told + 1.5 * pinned.MAX_AGE_NS / 1e9)
     run_until(host, lambda: runner.withheld >= 1)
     rows = journaled(session)
     refused = rows[(rows["kind"] == int(Kind.REJECTED)) & (rows["word"] == int(RejectReason.BLOCKED))]
@@ -204,7 +226,7 @@ def test_an_engine_without_a_gateway_kills_itself_and_the_latch_follows(market, 
     run_until(host, lambda: sum(session.view.orders) >= 2)
     assert not session.kill.killed
     session.runner.be_patient(1.0)
-    stalled(session, lambda: session.kill.killed)
+    stalled(lambda: session.kill.killed)
     commands = int(session.session.row["commands"])
     run_until(host, lambda: session.runner.open_orders == 0)
     assert read_latch(session.settings.directory).reason == "LOST_GATEWAY"
@@ -248,7 +270,7 @@ def test_orders_are_cancelled_past_an_engine_that_does_not_come_back(market, ope
     run_until(host, lambda: session.over)
     session.close()
     loop = session.runner._loop
-    stalled(session, lambda: ask_engine(loop.address, ENDED, 1))  # it does come back, for nobody
+    stalled(lambda: ask_engine(loop.address, ENDED, 1))  # it does come back, for nobody
 
 
 def test_a_gateway_that_spins_does_the_same(market, open_session):

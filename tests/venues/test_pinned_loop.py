@@ -14,6 +14,7 @@ from nanotick.engine.session_replay import replay
 from nanotick.venues.cores import Cores, cores_from, planned
 from nanotick.venues.feed_process import RingOut
 from nanotick.venues.pinned_loop import EngineLoop
+from tests.patience import wait_until
 from tests.venues.hosts import START, ScriptedHost
 from tests.venues.trading import MID, Engine, Scribbler
 
@@ -47,10 +48,7 @@ class Pinned:
         self.loop.start(START - time.monotonic_ns() - 3_600_000_000_000)  # an hour ago: nothing is due by itself
 
     def until(self, condition):
-        deadline = time.monotonic() + 120
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        wait_until(condition, lambda: time.sleep(0.001))
 
 
 def records(path):

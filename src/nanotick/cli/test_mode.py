@@ -120,8 +120,7 @@ class TestMode(LiveRun):
         feeds = [*session.runner.feeds, *(account.stream for account in session.runner.accounts.values())]  # type: ignore[attr-defined]
         if not cut and seconds >= whole / 4:
             for feed in feeds:
-                if feed.current is not None and feed.current.link is not None:
-                    feed.current.link.cut()
+                feed.cut()
             cut.update(done=True, at=seconds, recovered_s=-1.0, reconnects=sum(feed.reconnects for feed in feeds))
         elif cut and cut["recovered_s"] < 0:
             again = sum(feed.reconnects for feed in feeds) >= cut["reconnects"] + len(feeds)

@@ -364,6 +364,12 @@ class Feed:
         if was_live:
             self.tell_gap(self.symbols)
 
+    def cut(self) -> None:
+        """Lose the connection as a failing network loses it: for tests of what follows."""
+        link = self.current.link if self.current is not None else None
+        if link is not None:
+            link.cut()  # type: ignore[attr-defined]
+
     def told(self, talk: Conversation) -> bool:
         """Hand on what the last frame said besides market data; whether its records count."""
         for number in talk.frames.sequences:

@@ -254,6 +254,17 @@ class FeedProcess:
             os.close(self._file)
             self._file = -1
 
+    def cut(self) -> None:
+        """As `Feed.cut`, there."""
+        if self._child is not None and self._child.process.stdin is not None:
+            self._child.process.stdin.write(b"cut\n")
+            self._child.process.stdin.flush()
+
+    @property
+    def reconnects(self) -> int:
+        """Connections made anew, and processes."""
+        return int(self._told.get("reconnects", 0)) + self.losses
+
     def status(self) -> dict[str, Any]:
         """As `Feed.status`, and about the process."""
         child = self._child
@@ -422,7 +433,9 @@ def serve() -> int:
             host.at(host.now() + _TELL_NS, tell)
 
         def heard() -> None:
-            if not os.read(sys.stdin.fileno(), 4096):
+            if os.read(sys.stdin.fileno(), 4096):
+                feed.cut()
+            else:
                 host.loop.remove_reader(sys.stdin.fileno())
                 host.stop()
 

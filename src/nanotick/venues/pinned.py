@@ -234,7 +234,11 @@ class PinnedRunner(Runner):
     def _keep(self) -> None:
         """Hold the engine for good."""
         if not self._depth and self._loop is not None and not self.stuck:
-            self._loop.hold()
+            try:
+                self._loop.hold()
+            except EngineStuck as error:
+                self._engine_stuck(str(error))
+                return
             self._depth = 1
             self._catch_up()
         self._depth += 1
@@ -452,7 +456,8 @@ class PinnedRunner(Runner):
     def _phase(self, phase: Phase, reason: str = "") -> None:
         if phase == Phase.STOPPED and self._loop is not None and not self.stuck:
             self._keep()
-            self._loop.end()
+            if not self.stuck:
+                self._loop.end()
         super()._phase(phase, reason)
 
     def looking(self) -> Any:
@@ -463,7 +468,8 @@ class PinnedRunner(Runner):
         """End the engine's thread and the feeds' processes, whatever the phase; whether the session may be closed."""
         if self._loop is not None and not self.stuck and self.phase != Phase.STOPPED:
             self._keep()
-            self._loop.end()
+            if not self.stuck:
+                self._loop.end()
         for feed in self._processes:
             feed.close()
         if self._pipe[0] >= 0:
