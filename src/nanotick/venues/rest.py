@@ -80,6 +80,7 @@ class RestTrader(Trader):
         sent = self.host.now()
 
         def take(response: Response) -> None:
+            self._head(response)
             try:
                 server = self.read_time(response.body) if response.status == 200 else 0
             except (WireError, ValueError):
