@@ -360,6 +360,7 @@ def test_our_own_limit_is_never_overrun_and_cancels_keep_their_reserve():
 
 def test_no_request_before_the_time_that_a_429_names_and_the_cancel_is_not_forgotten():
     floor = Floor()
+    floor.trader.watch.stop()  # a question for the time would be under way at the same moment
     number = floor.engine.place(10)
     floor.run(SECOND)
     floor.server.site = strict = Strict(floor.venue, floor.network, 0)

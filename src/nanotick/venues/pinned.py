@@ -498,6 +498,3 @@ class PinnedRunner(Runner):
             "too_old": self.withheld,
             "rings": {"reports": len(self.reports), "commands": len(self.commands), **self.commands.statistics()},
         }  # fmt: skip
-
-
-__all__ = ["MAX_AGE_NS", "HeldSession", "PinnedRunner"]
