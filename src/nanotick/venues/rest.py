@@ -94,11 +94,6 @@ class RestTrader(Trader):
         found = self.clock.status(self.host.now())
         self.note("error" if far else "info", "the venue's clock", **found)
 
-    def venue_time(self) -> int:
-        """As `Trader.venue_time`: by what the venue has told of its clock, or else by the date of its answers."""
-        now = self.host.now()
-        return now + self.clock.offset if self.clock.error_at(now) >= 0 else super().venue_time()
-
     def status(self) -> dict[str, Any]:
         """As `Trader.status`."""
         return {**super().status(), "clock": self.watch.status()} if self.TIME else super().status()
