@@ -45,6 +45,7 @@ FEW = 10  # unknown orders; with more the waits grow, for questions use up the v
 LEAST_ANSWERS = 3
 LEAST_TIME = 15 * SECOND
 BEFORE = 5 * SECOND  # fills are fetched from so long before the order was sent: clocks differ
+LONG_BEFORE = 24 * 3600 * SECOND
 AHEAD = 3  # fresh names that an order of a killed session may have got without our knowing
 CANCELS_AT_MOST = 5  # times that a cancel found undone is sent again
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
@@ -65,7 +66,7 @@ class Inquiry:
     def __init__(self, trader: Trader, working: Working, kind: int, sure: bool = False) -> None:
         self.trader, self.working, self.sure = trader, working, sure
         self.kinds = {kind}
-        self.asked = self.absent = self.waited = 0
+        self.asked = self.absent = self.waited = self._lagged = 0
         self._version = 0  # answers to what was asked before the last request do not count
         self._names: list[str] = []
         self._over = False
@@ -168,7 +169,9 @@ class Inquiry:
         filled = self._filled(status)
         if filled > int(row["filled_qty"]) + int(row["busted_qty"]):
             version = self._version
-            trader.fills(working.since - BEFORE, lambda fills: self._fills(fills, status, filled, version))
+            # a history that goes on lacking them may have been asked from too late: our clock may have been ahead
+            before = BEFORE if self._lagged < LEAST_ANSWERS else LONG_BEFORE
+            trader.fills(working.since - before, lambda fills: self._fills(fills, status, filled, version))
         else:
             self._conclude(status)
 
@@ -197,6 +200,7 @@ class Inquiry:
         trader.emit(fills or (), trader.host.now())
         row = trader.engine_order(working)
         if version != self._version or (row is not None and int(row["filled_qty"]) + int(row["busted_qty"]) < filled):
+            self._lagged += fills is not None
             self._next()  # the history lags the order's state
         else:
             self._conclude(status)
