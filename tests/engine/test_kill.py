@@ -138,6 +138,24 @@ def test_what_waits_goes_out_first_and_a_full_output_does_not_hold_up_a_kill(ful
     assert wire.commands["kind"].tolist() == [int(Kind.NEW)] * 2 + [CANCEL] * 5
 
 
+def test_a_gateway_that_raises_is_given_nothing_twice(tmp_path: Path) -> None:
+    desk, wire, _ = made(tmp_path)
+    desk.quote(sizes=(101, 101))
+    waiting = desk.session.waiting
+    assert waiting > 0
+
+    class Broken(Wire):
+        def send(self, commands_address: int, count: int) -> None:
+            super().send(commands_address, count)
+            raise OSError("gone")
+
+    broken = Broken(tmp_path / "state")
+    with pytest.raises(OSError, match="gone"):
+        desk.session.send(broken)
+    assert len(broken.commands) == waiting and desk.session.send(wire) == 0 and not len(wire.commands)
+    desk.session.close(ended=False)
+
+
 def test_a_journal_that_has_failed_does_not_keep_cancels_back(tmp_path: Path) -> None:
     desk, wire, switch = made(tmp_path)
     store_release(desk.session.journal.address + FAILED, 1)

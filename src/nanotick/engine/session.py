@@ -425,15 +425,20 @@ class Session:
         return self._gateway.view[: self.waiting]
 
     def send(self, gateway: Gateway, sent: int = 0) -> int:
-        """Give the gateway what waits, but for as many as have been sent already; gives how many waited."""
+        """Give the gateway what waits, but for as many as have been sent already; gives how many waited.
+
+        Nothing is given twice: not even when the gateway raises, for who knows what has left by then.
+        """
         count: int = self.words[_COUNT]
         if count:
             if ARMED.label:
                 self._crash_at_commands("before")
-            gateway.send(self.commands_address + sent * COMMAND.itemsize, count - sent)
-            if ARMED.label:
-                self._crash_at_commands("sent")
-            self.words[_COUNT] = 0
+            try:
+                gateway.send(self.commands_address + sent * COMMAND.itemsize, count - sent)
+                if ARMED.label:
+                    self._crash_at_commands("sent")
+            finally:
+                self.words[_COUNT] = 0
         return count
 
     def _crash_at_commands(self, where: str) -> None:
