@@ -84,6 +84,14 @@ class Recorder(Runner):
         self.reports += [row for row in np.frombuffer(data, EVENT).tolist() if 32 <= row[9] < 64]
         super()._turn(address, count)
 
+    def _send_written(self, began: int, written: int) -> bool:
+        at = len(self.sent)
+        self.sent.append(np.frombuffer(bytes(self._commands[:RECORD_SIZE]), COMMAND)[0])
+        done = super()._send_written(began, written)
+        if not done:
+            del self.sent[at]
+        return done
+
     def send(self, commands_address: int, count: int) -> None:
         data = ctypes.string_at(commands_address, count * RECORD_SIZE)
         self.sent += list(np.frombuffer(data, COMMAND))

@@ -253,16 +253,7 @@ class Runner:
         """
         self._inside = True
         try:
-            if written:
-                decided = self._counter()
-                venue = self._commands[_VENUE]
-                if self._writers[venue].send_written(self._commands, written):
-                    sent = self._counter()
-                    self.session.send(self, 1)
-                    self._measured(venue, began, decided, sent, 1)
-                else:
-                    self._send(began)
-            elif self.session.waiting:
+            if self.session.waiting and not (written and self._send_written(began, written)):
                 self._send(began)
             if count:
                 self._turn(address, count)
@@ -270,6 +261,21 @@ class Runner:
                 self._turn_held()
         finally:
             self._inside = False
+
+    def _send_written(self, began: int, written: int) -> bool:
+        """Hand over the request of the first command, then the others; False if it must go the general way."""
+        decided = self._counter()
+        venue = self._commands[_VENUE]
+        try:
+            if not self._writers[venue].send_written(self._commands, written):
+                return False
+            sent = self._counter()
+        except BaseException:
+            self.session.send(self, 1)  # who knows whether it has left: not once more
+            raise
+        self.session.send(self, 1)
+        self._measured(venue, began, decided, sent, 1)
+        return True
 
     def _send(self, began: int) -> None:
         decided = self._counter()
