@@ -162,6 +162,9 @@ class BinanceSimulation(CoinSimulation):
 
 class KrakenSimulation(CoinSimulation):
     name = "kraken"
+    # its REST counter lets a question pass every three to six seconds once it is full, and settling an order that is not
+    # there takes five
+    settled_ns = 90 * SECOND
 
 
 class CoinbaseSimulation(CoinSimulation):

@@ -51,9 +51,12 @@ class LiveSimulation:
     ----------
     table : InstrumentTable
         Its first instrument is traded.
+    settled_ns : int
+        By when everything must stand as at the venue, from the last fault.
     """
 
     table = TABLE
+    settled_ns = SETTLED_NS
 
     def __init__(self, seed: int, faults: Faults | None = None, hours: float = 1.0) -> None:
         source = random.Random(seed)
@@ -290,12 +293,12 @@ class LiveSimulation:
             self._step(network.time + 20 * SECOND)
         healed = network.time
         while self._settled() or network.time == healed:
-            if network.time - healed > SETTLED_NS:
-                raise Broken(f"not settled {SETTLED_NS // SECOND} s after the last fault: {self._settled()}")
+            if network.time - healed > self.settled_ns:
+                raise Broken(f"not settled {self.settled_ns // SECOND} s after the last fault: {self._settled()}")
             self._step(network.time + SECOND // 10)
         took = network.time - healed
         self.engine.runner.kill()
-        self._step(network.time + SETTLED_NS)
+        self._step(network.time + self.settled_ns)
         if self.venue.open_orders() or self.engine.open_orders() or self._settled():
             raise Broken(f"after the kill: {self._settled()}, {[o.client for o in self.venue.open_orders()]}")
         self._check_journal()

@@ -44,8 +44,9 @@ WAITS = (
 FEW = 10  # unknown orders; with more the waits grow, for questions use up the venue's limits
 LEAST_ANSWERS = 3
 LEAST_TIME = 15 * SECOND
-BEFORE = 5 * SECOND  # fills are fetched from so long before the order was sent: clocks differ
-LONG_BEFORE = 24 * 3600 * SECOND
+# fills are fetched from so long before the order was sent: first for clocks that differ a little, then, where a history
+# goes on lacking them, for one of ours that was an hour ahead, or a day
+BEFORE = (5 * SECOND, 2 * 3600 * SECOND, 24 * 3600 * SECOND)
 AHEAD = 3  # fresh names that an order of a killed session may have got without our knowing
 CANCELS_AT_MOST = 5  # times that a cancel found undone is sent again
 _NEW, _CANCEL, _REPLACE = int(Kind.NEW), int(Kind.CANCEL), int(Kind.REPLACE_ORDER)
@@ -169,8 +170,7 @@ class Inquiry:
         filled = self._filled(status)
         if filled > int(row["filled_qty"]) + int(row["busted_qty"]):
             version = self._version
-            # a history that goes on lacking them may have been asked from too late: our clock may have been ahead
-            before = BEFORE if self._lagged < LEAST_ANSWERS else LONG_BEFORE
+            before = BEFORE[min(self._lagged, len(BEFORE) - 1)]
             trader.fills(working.since - before, lambda fills: self._fills(fills, status, filled, version))
         else:
             self._conclude(status)
@@ -271,7 +271,7 @@ class Inquiry:
 
     def _gone(self) -> None:
         """The venue has no such order. If it ever had it, fills may be all that is left of it."""
-        self.trader.fills(self.working.since - BEFORE, self._last_fills)
+        self.trader.fills(self.working.since - BEFORE[0], self._last_fills)
 
     def _last_fills(self, fills: list[Report] | None) -> None:
         if self._over:
