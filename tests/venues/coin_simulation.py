@@ -162,8 +162,8 @@ class BinanceSimulation(CoinSimulation):
 
 class KrakenSimulation(CoinSimulation):
     name = "kraken"
-    # its REST counter lets a question pass every three to six seconds once it is full, and settling an order that is not
-    # there takes five
+    # once its REST counter is full it lets a question pass every three to six seconds, and to settle an order that is
+    # not there takes five
     settled_ns = 90 * SECOND
 
 
