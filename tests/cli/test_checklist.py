@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from nanotick.cli.checklist import checklist, refusals, venue_clocks
+from nanotick.cli.checklist import Point, checklist, refusals, venue_clocks
 from nanotick.core.instruments import Instrument, InstrumentTable
 from nanotick.core.machine import OFF, ON, Setting
 from nanotick.core.secret import Secret
@@ -65,6 +65,13 @@ def test_a_state_directory_open_to_others_stops_it(good):
 def test_plain_text_connections_stop_it(good):
     account = replace(good.accounts[0], endpoints={"rest": "http://api.alpaca.markets"})
     assert failed(replace(good, accounts=[account])) == {"encryption"}
+
+
+@pytest.mark.parametrize(("clocks", "stops"), [((), True), ((True,), False), ((True, False), True)])
+def test_a_clock_that_the_kernel_does_not_keep_stops_nothing_where_every_venue_finds_it_good(good, clocks, stops):
+    told = [Point("clock of X", ok, "+0.1 ms", must=False) for ok in clocks]
+    points = checklist(good, [Setting("clock sync", OFF, "not synchronised", "start chrony")], told)
+    assert points[len(points) - len(told) :] == told and bool(refusals(points)) == stops
 
 
 def test_a_clock_that_nobody_keeps_stops_it(good):

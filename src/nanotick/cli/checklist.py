@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,18 @@ class Point:
     must: bool = True
 
 
-def checklist(asked: LiveSettings, machine: list[Setting] | None = None) -> list[Point]:
-    """Look at everything that can be looked at before connecting.
+def checklist(asked: LiveSettings, machine: list[Setting] | None = None, clocks: Sequence[Point] = ()) -> list[Point]:
+    """Look at everything that can be looked at on this machine.
 
     Parameters
     ----------
     machine : list of Setting, optional
         What `nanotick doctor` finds; looked up if not given.
+    clocks : sequence of Point
+        What the venues say of our clock (`venue_clocks`): where all of them find it good, a kernel that keeps it by
+        other means than its own is no reason to stop.
     """
+    measured = bool(clocks) and all(point.ok for point in clocks)
     points = [
         _limits(asked.limits, "account"),
         *(_limits(s.limits, s.name or s.strategy.name) for s in asked.setups if s.limits is not None),
@@ -64,8 +69,8 @@ def checklist(asked: LiveSettings, machine: list[Setting] | None = None) -> list
     for setting in machine if machine is not None else settings():
         if setting.name == "clock sync":
             todo = setting.command or "start chrony or systemd-timesyncd"
-            points.append(Point(setting.name, setting.state != OFF, setting.found, todo))
-    return points
+            points.append(Point(setting.name, setting.state != OFF, setting.found, todo, must=not measured))
+    return [*points, *clocks]
 
 
 def venue_clocks(asked: LiveSettings, host: Any) -> list[Point]:

@@ -153,7 +153,7 @@ class LiveRun:
 
     def _check(self, settings: LiveSettings, host: Any) -> None:
         """The list of what must be true before real money is traded; raises if something is not."""
-        points = [*checklist(settings), *venue_clocks(settings, host)]
+        points = checklist(settings, clocks=venue_clocks(settings, host))
         if not self.quiet:
             self.console.print(shown(points))
         if words := refusals(points):
