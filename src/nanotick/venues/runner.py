@@ -52,9 +52,7 @@ from nanotick.venues.written import WritingTrader
 SECOND = 1_000_000_000
 DRAIN_NS = SECOND // 10
 UNKNOWN_PATIENCE_NS = 25 * SECOND
-AGAIN_NS = (
-    SECOND  # after which what still works is cancelled once more: a venue may refuse a cancel, as during a replace
-)
+AGAIN_NS = SECOND  # after which what still works is cancelled once more: a venue may refuse that during a replace
 _VENUE = 60  # offset of the venue's number in a command
 _KIND = 61
 _CANCEL_ALL = int(Kind.CANCEL_ALL)
@@ -228,9 +226,7 @@ class Runner:
 
     def _turn(self, address: int, count: int) -> None:
         session, done = self.session, 0
-        began = self._counter()
-        self._turns += 1
-        self._events += count
+        began, self._turns, self._events = self._counter(), self._turns + 1, self._events + count
         try:
             while True:
                 done += session.take(address + done * RECORD_SIZE, count - done)
@@ -264,18 +260,16 @@ class Runner:
 
     def _send_written(self, began: int, written: int) -> bool:
         """Hand over the request of the first command, then the others; False if it must go the general way."""
-        decided = self._counter()
-        venue = self._commands[_VENUE]
+        decided, venue, taken = self._counter(), self._commands[_VENUE], True
         try:
-            if not self._writers[venue].send_written(self._commands, written):
-                return False
+            taken = self._writers[venue].send_written(self._commands, written)
+        finally:
             sent = self._counter()
-        except BaseException:
-            self.session.send(self, 1)  # who knows whether it has left: not once more
-            raise
-        self.session.send(self, 1)
-        self._measured(venue, began, decided, sent, 1)
-        return True
+            if taken:  # also when it has raised, for who knows whether it has left: not once more
+                self.session.send(self, 1)
+        if taken:
+            self._measured(venue, began, decided, sent, 1)
+        return taken
 
     def _send(self, began: int) -> None:
         decided = self._counter()
