@@ -39,6 +39,7 @@ class RestTrader(Trader):
         super().__init__(*args, **settings)
         self.rest = rest
         self.clock = VenueClock()
+        self._silent_until = 0  # as the venue has said
         self.watch = ClockWatch(self.host, self.ask_time, self.clock, self._clock_changed)
         self._timeout = int(self.config.order_timeout * 1e9)
 
@@ -76,8 +77,10 @@ class RestTrader(Trader):
         raise NotImplementedError
 
     def ask_time(self, told: Told) -> None:
-        """Ask the venue for its time, once; as `clock.Question`."""
+        """Ask the venue for its time, once, as `clock.Question`; not while it wants to be left alone."""
         sent = self.host.now()
+        if sent < self._silent_until:
+            return
 
         def take(response: Response) -> None:
             self._head(response)
@@ -141,7 +144,8 @@ class RestTrader(Trader):
                     continue
                 self.clock_ahead = now - there - SECOND // 2  # it shows whole seconds
             elif which == "retry-after" and response.status in (418, 429, 503) and value.strip().isdigit():
-                self.limiter.blocked(now + min(int(value), _LONGEST_WAIT_S) * SECOND)
+                self._silent_until = now + min(int(value), _LONGEST_WAIT_S) * SECOND
+                self.limiter.blocked(self._silent_until)
 
     def told_by(self, response: Response) -> list[Private] | None:
         """What an answer to a request that only reads says; None if it cannot be read or says nothing for now."""
