@@ -39,7 +39,6 @@ class RestTrader(Trader):
         super().__init__(*args, **settings)
         self.rest = rest
         self.clock = VenueClock()
-        self._silent_until = 0  # as the venue has said
         self.watch = ClockWatch(self.host, self.ask_time, self.clock, self._clock_changed)
         self._timeout = int(self.config.order_timeout * 1e9)
 
@@ -77,9 +76,9 @@ class RestTrader(Trader):
         raise NotImplementedError
 
     def ask_time(self, told: Told) -> None:
-        """Ask the venue for its time, once, as `clock.Question`; not while it wants to be left alone."""
+        """Ask the venue for its time, once, as `clock.Question`; not while the limits let nothing pass."""
         sent = self.host.now()
-        if sent < self._silent_until:
+        if self.limiter.take(sent) > sent:
             return
 
         def take(response: Response) -> None:
@@ -144,8 +143,7 @@ class RestTrader(Trader):
                     continue
                 self.clock_ahead = now - there - SECOND // 2  # it shows whole seconds
             elif which == "retry-after" and response.status in (418, 429, 503) and value.strip().isdigit():
-                self._silent_until = now + min(int(value), _LONGEST_WAIT_S) * SECOND
-                self.limiter.blocked(self._silent_until)
+                self.limiter.blocked(now + min(int(value), _LONGEST_WAIT_S) * SECOND)
 
     def told_by(self, response: Response) -> list[Private] | None:
         """What an answer to a request that only reads says; None if it cannot be read or says nothing for now."""

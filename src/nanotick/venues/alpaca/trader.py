@@ -16,7 +16,6 @@ import numpy as np
 from nanotick.core.records import COMMAND, OrderType, TimeInForce, command_at
 from nanotick.core.secret import Secret
 from nanotick.venues.backoff import BackoffLimits
-from nanotick.venues.clock import Told
 from nanotick.venues.feed import Conversation, Pace
 from nanotick.venues.host import Headers
 from nanotick.venues.outlet import Outlet
@@ -84,11 +83,6 @@ class AlpacaTrader(WritingTrader):
     def read_time(self, body: bytes) -> int:
         """As `RestTrader.read_time`."""
         return rfc3339_ns(fields.text(fields.mapping(decode(body), "clock"), "timestamp"), "timestamp")
-
-    def ask_time(self, told: Told) -> None:
-        """As `RestTrader.ask_time`; it counts towards the account's limit, and is left out when that is used up."""
-        if self.limiter.take(self.host.now()) <= self.host.now():
-            super().ask_time(told)
 
     # --- the stream ---------------------------------------------------------------------------------------------------
 
